@@ -1,0 +1,1 @@
+//! Integrators, thermostats and barostats as operators.

@@ -1,0 +1,162 @@
+//! Owns the interactions, the neighbour lists and the results of the last evaluation.
+use crate::error::Divergence;
+use crate::neighbors::Search;
+use crate::{
+    EngineError, Input, NeighborList, Outputs, Potential, PotentialError, Properties, Revision, State, System,
+};
+
+/// An interaction with its force group.
+struct Term {
+    potential: Box<dyn Potential>,
+    group: u8,
+    list: Option<usize>,
+}
+
+/// Results of one force group and the geometry they belong to.
+#[derive(Default)]
+struct Group {
+    outputs: Outputs,
+    fresh: Option<(Revision, Properties)>,
+}
+
+/// Energies and forces on demand: what is asked is computed only when it is missing or stale.
+pub struct Evaluator {
+    terms: Vec<Term>,
+    lists: Vec<NeighborList>,
+    empty: NeighborList,
+    groups: Vec<Group>,
+    total: Group,
+    evaluations: u64,
+}
+
+impl Evaluator {
+    /// An evaluator for terms that add up. Terms of equal cutoff share a neighbour list.
+    pub fn new(terms: Vec<Box<dyn Potential>>, skin: f64, search: Search) -> Self {
+        let groups = vec![0; terms.len()];
+        Self::with_groups(terms.into_iter().zip(groups).collect(), skin, search)
+    }
+    /// As [`Evaluator::new`] with a force group for each term (0 is the slowest, evaluated least often).
+    pub fn with_groups(terms: Vec<(Box<dyn Potential>, u8)>, skin: f64, search: Search) -> Self {
+        let mut lists: Vec<NeighborList> = Vec::new();
+        let count = terms.iter().map(|t| usize::from(t.1) + 1).max().unwrap_or(1);
+        let terms = terms
+            .into_iter()
+            .map(|(potential, group)| {
+                let list = potential.cutoff().map(|cutoff| {
+                    lists.iter().position(|l| l.cutoff() == cutoff).unwrap_or_else(|| {
+                        lists.push(NeighborList::new(cutoff, skin, search));
+                        lists.len() - 1
+                    })
+                });
+                Term { potential, group, list }
+            })
+            .collect();
+        Self {
+            terms,
+            lists,
+            empty: NeighborList::new(0.0, 0.0, Search::BruteForce),
+            groups: (0..count).map(|_| Group::default()).collect(),
+            total: Group::default(),
+            evaluations: 0,
+        }
+    }
+    /// The interactions.
+    pub fn potentials(&self) -> impl Iterator<Item = &dyn Potential> {
+        self.terms.iter().map(|t| t.potential.as_ref())
+    }
+    /// What every term provides.
+    pub fn provides(&self) -> Properties {
+        self.terms.iter().fold(Properties::all(), |p, t| p & (t.potential.provides() | Properties::EXTRAS))
+    }
+    /// Number of force groups.
+    pub fn groups(&self) -> usize {
+        self.groups.len()
+    }
+    /// Number of evaluations so far.
+    pub fn evaluations(&self) -> u64 {
+        self.evaluations
+    }
+    /// The neighbour lists, one for each distinct cutoff.
+    pub fn lists(&self) -> &[NeighborList] {
+        &self.lists
+    }
+    /// Outputs for the present geometry. Computes only when something in `need` is missing or stale, and then
+    /// computes `need | want`, so that one call serves the kick and the reporters.
+    ///
+    /// # Errors
+    /// When a potential fails or the energy is not finite.
+    pub fn ensure(
+        &mut self,
+        system: &System,
+        state: &State,
+        need: Properties,
+        want: Properties,
+    ) -> Result<&Outputs, EngineError> {
+        if self.groups.len() == 1 {
+            return self.ensure_group(system, state, 0, need, want);
+        }
+        if !is_fresh(&self.total, state, need) {
+            let mut outputs = std::mem::take(&mut self.total.outputs);
+            outputs.reset(system.len(), need | want);
+            for g in 0..self.groups.len() {
+                let part = self.ensure_group(system, state, g as u8, need | want, want)?;
+                outputs.add(part);
+            }
+            self.total = Group { outputs, fresh: Some((state.revision(), need | want)) };
+        }
+        Ok(&self.total.outputs)
+    }
+    /// As [`Evaluator::ensure`] for the terms of one force group.
+    ///
+    /// # Errors
+    /// When a potential fails or the energy is not finite.
+    pub fn ensure_group(
+        &mut self,
+        system: &System,
+        state: &State,
+        group: u8,
+        need: Properties,
+        want: Properties,
+    ) -> Result<&Outputs, EngineError> {
+        let g = usize::from(group);
+        if !is_fresh(&self.groups[g], state, need) {
+            let want = need | want;
+            self.groups[g].fresh = None;
+            self.compute_group(system, state, group, want)?;
+            self.groups[g].fresh = Some((state.revision(), want));
+            self.evaluations += 1;
+        }
+        Ok(&self.groups[g].outputs)
+    }
+    fn compute_group(
+        &mut self,
+        system: &System,
+        state: &State,
+        group: u8,
+        want: Properties,
+    ) -> Result<(), EngineError> {
+        let (positions, cell) = (state.positions(), state.cell());
+        let outputs = &mut self.groups[usize::from(group)].outputs;
+        outputs.reset(system.len(), want);
+        for list in self.terms.iter().filter(|t| t.group == group).filter_map(|t| t.list) {
+            self.lists[list].update(system, positions, cell);
+        }
+        for term in self.terms.iter_mut().filter(|t| t.group == group) {
+            let neighbors = term.list.map_or(&self.empty, |k| &self.lists[k]);
+            let missing = want.difference(term.potential.provides() | Properties::EXTRAS);
+            if !missing.is_empty() {
+                return Err(PotentialError::Unsupported { potential: term.potential.name(), missing }.into());
+            }
+            term.potential.compute(Input { system, positions, cell, neighbors }, want, outputs)?;
+        }
+        if outputs.energy.is_finite() {
+            Ok(())
+        } else {
+            Err(EngineError::Diverged { step: state.step, cause: Divergence::Energy(outputs.energy) })
+        }
+    }
+}
+
+fn is_fresh(group: &Group, state: &State, need: Properties) -> bool {
+    matches!(group.fresh, Some((r, have)) if r == state.revision() && have.contains(need))
+}

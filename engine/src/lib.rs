@@ -1,0 +1,46 @@
+//! The engine of Caloron: state, neighbours, evaluation, samplers, statistics, checkpoints.
+//!
+//! It opens no files and knows no potential by name. Inside, lengths are Å, energies eV, masses u,
+//! charges e and temperatures enter as `k_B T` in eV; time is Å sqrt(u/eV), so that `a = f / m` needs
+//! no factor. With reduced Lennard-Jones units the same numbers are read as σ, ε, m and τ.
+pub mod archive;
+pub mod cell;
+pub mod dynamics;
+pub mod elements;
+pub mod error;
+pub mod evaluator;
+pub mod minimize;
+pub mod monte_carlo;
+pub mod neighbors;
+pub mod observe;
+pub mod parallel;
+pub mod potential;
+pub mod properties;
+pub mod quantity;
+pub mod rng;
+pub mod sampler;
+pub mod simulation;
+pub mod state;
+pub mod statistics;
+pub mod system;
+pub mod testing;
+pub mod units;
+
+/// A vector in Cartesian space: position, velocity, force.
+pub type Vec3 = nalgebra::Vector3<f64>;
+/// A 3x3 matrix: cell (columns a, b, c), virial, strain.
+pub type Mat3 = nalgebra::Matrix3<f64>;
+
+pub use archive::{Archive, ArchiveError};
+pub use cell::{Cell, CellError};
+pub use error::EngineError;
+pub use evaluator::Evaluator;
+pub use neighbors::NeighborList;
+pub use potential::{Input, Potential, PotentialError};
+pub use properties::{Extra, ExtraSpec, Outputs, Properties, Scope};
+pub use quantity::Quantity;
+pub use rng::{Stream, Streams};
+pub use sampler::{Ctx, Op, Sampler, Schedule, Splitting};
+pub use state::{Revision, State};
+pub use system::{Species, System};
+pub use units::UnitSystem;

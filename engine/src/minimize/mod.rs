@@ -1,0 +1,1 @@
+//! Minimisers: FIRE and L-BFGS, with fixed or variable cell.

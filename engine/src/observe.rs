@@ -1,0 +1,1 @@
+//! Observers: what looks at a run without touching it.

@@ -1,0 +1,85 @@
+//! The interface of every interaction.
+use crate::{Cell, ExtraSpec, NeighborList, Outputs, Properties, System, Vec3};
+
+/// One geometry, as a potential sees it. Atoms are in the order of the input.
+#[derive(Clone, Copy)]
+pub struct Input<'a> {
+    /// What is fixed in a run.
+    pub system: &'a System,
+    /// Positions, Å; they may lie outside the cell.
+    pub positions: &'a [Vec3],
+    /// The cell.
+    pub cell: &'a Cell,
+    /// All pairs within at least the potential's cutoff (and some beyond: test the distance).
+    pub neighbors: &'a NeighborList,
+}
+
+/// Why a potential cannot compute.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PotentialError {
+    /// It does not provide what was asked.
+    #[error("{potential} does not provide {missing:?}")]
+    Unsupported {
+        /// Name of the potential.
+        potential: &'static str,
+        /// What is missing.
+        missing: Properties,
+    },
+    /// A species it has no parameters for.
+    #[error("{potential} has no parameters for species `{species}`")]
+    UnknownSpecies {
+        /// Name of the potential.
+        potential: &'static str,
+        /// Symbol.
+        species: String,
+    },
+    /// A geometry it cannot treat.
+    #[error("{potential}: {reason}")]
+    Geometry {
+        /// Name of the potential.
+        potential: &'static str,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// An interaction: adds energy, forces, virial and extras for a geometry.
+pub trait Potential: Send {
+    /// Short name for messages and reports.
+    fn name(&self) -> &'static str;
+    /// Radius within which it needs all pairs, Å; `None` when it needs no pairs.
+    fn cutoff(&self) -> Option<f64>;
+    /// What it can compute.
+    fn provides(&self) -> Properties {
+        Properties::all().difference(Properties::EXTRAS)
+    }
+    /// Extras it computes when `EXTRAS` is wanted.
+    fn extras(&self) -> &'static [ExtraSpec] {
+        &[]
+    }
+    /// Adds its contribution for every property in `want` to `out`. The numbers must not depend on what
+    /// else is wanted, nor on the number of threads.
+    ///
+    /// # Errors
+    /// When the system or the geometry is outside its domain.
+    fn compute(
+        &mut self,
+        input: Input<'_>,
+        want: Properties,
+        out: &mut Outputs,
+    ) -> Result<(), PotentialError>;
+    /// True when the energy depends on absolute positions or directions (a wall, a field, a restraint), so
+    /// that translations and rotations are no symmetries.
+    fn breaks_symmetry(&self) -> bool {
+        false
+    }
+    /// Papers to cite for a run that uses it.
+    fn citations(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+    /// Warnings for the user about its set-up (for example a truncation that only shifts the energy).
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+}

@@ -1,0 +1,87 @@
+//! What moves.
+use crate::{Cell, Vec3};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Identity of one geometry, unique in the process: two states with the same revision have the same atoms
+/// in the same places in the same cell.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Revision(u64);
+
+impl Revision {
+    fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// Positions (unwrapped), velocities, cell, step and time.
+#[derive(Clone, Debug)]
+pub struct State {
+    positions: Vec<Vec3>,
+    velocities: Vec<Vec3>,
+    cell: Cell,
+    /// Steps done since the start of the run.
+    pub step: u64,
+    /// Time, internal units.
+    pub time: f64,
+    revision: Revision,
+}
+
+impl State {
+    /// A state at step 0.
+    ///
+    /// # Panics
+    /// When there are not as many velocities as positions.
+    pub fn new(positions: Vec<Vec3>, velocities: Vec<Vec3>, cell: Cell) -> Self {
+        assert_eq!(positions.len(), velocities.len(), "one velocity for each position");
+        Self { positions, velocities, cell, step: 0, time: 0.0, revision: Revision::next() }
+    }
+    /// A state at rest.
+    pub fn at_rest(positions: Vec<Vec3>, cell: Cell) -> Self {
+        let velocities = vec![Vec3::zeros(); positions.len()];
+        Self::new(positions, velocities, cell)
+    }
+    /// Number of atoms.
+    pub fn len(&self) -> usize {
+        self.positions.len()
+    }
+    /// True without atoms.
+    pub fn is_empty(&self) -> bool {
+        self.positions.is_empty()
+    }
+    /// Positions, Å, unwrapped.
+    pub fn positions(&self) -> &[Vec3] {
+        &self.positions
+    }
+    /// Velocities, sqrt(eV/u).
+    pub fn velocities(&self) -> &[Vec3] {
+        &self.velocities
+    }
+    /// Velocities to change; forces stay valid.
+    pub fn velocities_mut(&mut self) -> &mut [Vec3] {
+        &mut self.velocities
+    }
+    /// The cell.
+    pub fn cell(&self) -> &Cell {
+        &self.cell
+    }
+    /// Identity of the present geometry.
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+    /// Positions to change; everything computed becomes stale.
+    pub fn positions_mut(&mut self) -> &mut [Vec3] {
+        self.revision = Revision::next();
+        &mut self.positions
+    }
+    /// Positions and velocities to change together; everything computed becomes stale.
+    pub fn phase_mut(&mut self) -> (&mut [Vec3], &mut [Vec3]) {
+        self.revision = Revision::next();
+        (&mut self.positions, &mut self.velocities)
+    }
+    /// Another cell; positions stay. Everything computed becomes stale.
+    pub fn set_cell(&mut self, cell: Cell) {
+        self.revision = Revision::next();
+        self.cell = cell;
+    }
+}

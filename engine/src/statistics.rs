@@ -1,0 +1,1 @@
+//! Estimators: block averages, drifts, distributions.

@@ -1,0 +1,1 @@
+//! Structure and trajectory formats of Caloron.
