@@ -91,3 +91,39 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .min_by_key(|(d, _)| *d)?;
     (score <= 1.max(word.chars().count() / 3)).then_some(best)
 }
+
+/// A value in an input file that parses but cannot be built: which key (relative to the table the spec was read
+/// from, such as `thermostat.bussi.relaxation`), what is wrong, and what to do about it.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{message}")]
+pub struct SpecError {
+    /// Dotted path of keys and `[index]`es, empty for the table itself.
+    pub key: String,
+    /// What is wrong, with the value.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl SpecError {
+    /// An error at a key.
+    pub fn new(key: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { key: key.into(), message: message.into(), hint: None }
+    }
+    /// With advice.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+    /// The same error seen from the table that holds `key`.
+    #[must_use]
+    pub fn within(mut self, key: &str) -> Self {
+        self.key = match self.key.as_str() {
+            "" => key.to_owned(),
+            inner if inner.starts_with('[') => format!("{key}{inner}"),
+            inner => format!("{key}.{inner}"),
+        };
+        self
+    }
+}

@@ -33,7 +33,7 @@ pub type Mat3 = nalgebra::Matrix3<f64>;
 
 pub use archive::{Archive, ArchiveError};
 pub use cell::{Cell, CellError};
-pub use error::EngineError;
+pub use error::{EngineError, SpecError};
 pub use evaluator::Evaluator;
 pub use neighbors::NeighborList;
 pub use potential::{Input, Potential, PotentialError};

@@ -1,1 +1,7 @@
 //! The interactions of Caloron.
+//!
+//! Each functional form lives in one file with its spec (what an input file says), its build and its kernel;
+//! [`spec::PotentialSpec`] lists them, one line each.
+pub mod spec;
+
+pub use spec::{BuildContext, PotentialSpec};

@@ -1,0 +1,48 @@
+//! The list of interactions an input file can name.
+use caloron_engine::{Potential, SpecError, System, UnitSystem};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+
+/// What a spec is built against.
+pub struct BuildContext<'a> {
+    /// The atoms: species, charges, groups.
+    pub system: &'a System,
+    /// Positions at the start, for restraints to where atoms are.
+    pub positions: &'a [caloron_engine::Vec3],
+    /// Unit system of the input.
+    pub units: UnitSystem,
+    /// Folder that relative file names start from (that of the input file).
+    pub directory: &'a Path,
+    /// Files that were read, for the provenance of the run.
+    pub files: Vec<PathBuf>,
+}
+
+impl BuildContext<'_> {
+    /// Reads a text file named in the input and notes it.
+    ///
+    /// # Errors
+    /// When it cannot be read; the error is at `key`.
+    pub fn read(&mut self, key: &str, file: &Path) -> Result<String, SpecError> {
+        let path = self.directory.join(file);
+        let text = std::fs::read_to_string(&path)
+            .map_err(|e| SpecError::new(key, format!("cannot read `{}`: {e}", path.display())))?;
+        self.files.push(path);
+        Ok(text)
+    }
+}
+
+/// One interaction; the terms of an input file add up.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum PotentialSpec {}
+
+impl PotentialSpec {
+    /// The interaction for a system.
+    ///
+    /// # Errors
+    /// When a value is out of range, a species has no parameters or a file cannot be read.
+    pub fn build(&self, _context: &mut BuildContext<'_>) -> Result<Box<dyn Potential>, SpecError> {
+        match *self {}
+    }
+}
