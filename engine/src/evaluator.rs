@@ -2,7 +2,8 @@
 use crate::error::Divergence;
 use crate::neighbors::Search;
 use crate::{
-    EngineError, Input, NeighborList, Outputs, Potential, PotentialError, Properties, Revision, State, System,
+    Archive, ArchiveError, EngineError, Input, NeighborList, Outputs, Potential, PotentialError, Properties,
+    Revision, State, System,
 };
 
 /// An interaction with its force group.
@@ -127,6 +128,17 @@ impl Evaluator {
             self.evaluations += 1;
         }
         Ok(&self.groups[g].outputs)
+    }
+    /// Saves or restores what the neighbour lists remember, so that a restarted run has the same lists.
+    ///
+    /// # Errors
+    /// When the archive does not fit.
+    pub fn archive(&mut self, archive: &mut Archive) -> Result<(), ArchiveError> {
+        archive.section("neighbors")?;
+        for group in self.groups.iter_mut().chain([&mut self.total]) {
+            group.fresh = None;
+        }
+        self.lists.iter_mut().try_for_each(|list| list.archive(archive))
     }
     fn compute_group(
         &mut self,

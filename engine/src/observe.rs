@@ -1,1 +1,78 @@
 //! Observers: what looks at a run without touching it.
+use crate::error::BoxError;
+use crate::{Archive, Outputs, Properties, State, System};
+
+/// What an observer sees at the end of a step.
+#[derive(Clone, Copy)]
+pub struct Frame<'a> {
+    /// What is fixed.
+    pub system: &'a System,
+    /// Positions, velocities, cell, step and time.
+    pub state: &'a State,
+    /// At least what the observer needs.
+    pub outputs: &'a Outputs,
+    /// Kinetic energy, eV.
+    pub kinetic: f64,
+    /// Degrees of freedom of the kinetic energy.
+    pub degrees_of_freedom: f64,
+    /// The conserved quantity of the ensemble, eV; `None` when the sampler has none.
+    pub conserved: Option<f64>,
+    /// Index of the stage.
+    pub stage: usize,
+    /// Steps done in this stage.
+    pub stage_step: u64,
+    /// True for the frame before the first step of a stage.
+    pub opening: bool,
+}
+
+impl Frame<'_> {
+    /// Kinetic temperature k_B T = 2 K / dof, eV; 0 without degrees of freedom.
+    pub fn kt(&self) -> f64 {
+        if self.degrees_of_freedom > 0.0 { 2.0 * self.kinetic / self.degrees_of_freedom } else { 0.0 }
+    }
+    /// Pressure P = (2 K + tr W) / 3 V, eV/Å³; `None` unless the cell is fully periodic.
+    pub fn pressure(&self) -> Option<f64> {
+        let cell = self.state.cell();
+        cell.is_fully_periodic()
+            .then(|| (2.0 * self.kinetic + self.outputs.virial.trace()) / (3.0 * cell.volume()))
+    }
+}
+
+/// Whether to go on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Flow {
+    /// Go on.
+    Continue,
+    /// End the stage here.
+    Stop,
+}
+
+/// Looks at a run at regular steps. An error stops the run.
+pub trait Observer {
+    /// Name for messages.
+    fn name(&self) -> &str;
+    /// True when it wants to see the frame at this step (counted over the whole run).
+    fn due(&self, step: u64) -> bool;
+    /// What it needs computed.
+    fn needs(&self) -> Properties;
+    /// Takes what it wants from a frame.
+    ///
+    /// # Errors
+    /// Anything that must stop the run, most often a file that cannot be written.
+    fn observe(&mut self, frame: &Frame<'_>) -> Result<Flow, BoxError>;
+    /// Called while a checkpoint is made or restored. Writing: bring everything to disk and save the place
+    /// in the file. Reading: restore it and cut the file back to that place.
+    ///
+    /// # Errors
+    /// When a file cannot be brought to disk or cut back.
+    fn archive(&mut self, _archive: &mut Archive) -> Result<(), BoxError> {
+        Ok(())
+    }
+    /// Called once at the end of the run.
+    ///
+    /// # Errors
+    /// When a file cannot be completed.
+    fn finish(&mut self) -> Result<(), BoxError> {
+        Ok(())
+    }
+}

@@ -207,8 +207,8 @@ fn split(text: &str) -> (&str, &str) {
         return (&text[..k], text[k..].trim());
     }
     // "300K": the longest prefix that is a number
-    let ends = text.char_indices().map(|(k, _)| k).chain([text.len()]);
-    let end = ends.filter(|&k| text[..k].parse::<f64>().is_ok()).last().unwrap_or(0);
+    let mut ends = text.char_indices().map(|(k, _)| k).chain([text.len()]);
+    let end = ends.rfind(|&k| text[..k].parse::<f64>().is_ok()).unwrap_or(0);
     (&text[..end], &text[end..])
 }
 

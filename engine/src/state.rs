@@ -1,5 +1,5 @@
 //! What moves.
-use crate::{Cell, Vec3};
+use crate::{Archive, ArchiveError, Cell, Vec3};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Identity of one geometry, unique in the process: two states with the same revision have the same atoms
@@ -83,5 +83,24 @@ impl State {
     pub fn set_cell(&mut self, cell: Cell) {
         self.revision = Revision::next();
         self.cell = cell;
+    }
+    /// Saves or restores everything, bit for bit.
+    ///
+    /// # Errors
+    /// When the archive does not fit; `Invalid` when it holds another number of atoms.
+    pub fn archive(&mut self, archive: &mut Archive) -> Result<(), ArchiveError> {
+        let atoms = self.len();
+        archive.section("state")?;
+        archive.vec3_vec(&mut self.positions)?;
+        archive.vec3_vec(&mut self.velocities)?;
+        archive.cell(&mut self.cell)?;
+        archive.u64(&mut self.step)?;
+        archive.f64(&mut self.time)?;
+        self.revision = Revision::next();
+        if self.positions.len() == atoms && self.velocities.len() == atoms {
+            Ok(())
+        } else {
+            Err(ArchiveError::Invalid { section: "state".into() })
+        }
     }
 }

@@ -1,5 +1,5 @@
 //! Neighbour lists: all pairs within a cutoff, over all periodic images.
-use crate::{Cell, System, Vec3};
+use crate::{Archive, ArchiveError, Cell, System, Vec3};
 
 /// An atom or one of its images, in the memory layout of the pair kernels (one aligned 32-byte load).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -113,6 +113,13 @@ impl NeighborList {
     /// The lattice translation of a site: its position is that of its atom plus h times this.
     pub fn shift(&self, site: u32) -> [i16; 3] {
         self.shift[site as usize]
+    }
+    /// Saves or restores what the list remembers.
+    ///
+    /// # Errors
+    /// When the archive does not fit.
+    pub fn archive(&mut self, archive: &mut Archive) -> Result<(), ArchiveError> {
+        archive.u64(&mut self.builds)
     }
     /// How often the list was built.
     pub fn builds(&self) -> u64 {
