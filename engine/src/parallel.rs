@@ -37,6 +37,29 @@ pub fn for_each_mut<T: Send>(items: &mut [T], f: impl Fn(usize, &mut T) + Sync) 
     }
 }
 
+/// An index with a value; adding two keeps the larger value (NaN above all), the first index among equals.
+#[derive(Clone, Copy)]
+struct Largest(usize, f64);
+
+impl Add for Largest {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        let above = other.1 > self.1 || (other.1.is_nan() && !self.1.is_nan());
+        if above { other } else { self }
+    }
+}
+
+/// The index and value of the largest `term(i)` for i in 0..n; NaN counts as larger than any number, so a
+/// single bad value is always found. `None` for n = 0.
+pub fn largest(n: usize, term: impl Fn(usize) -> f64 + Sync) -> Option<(usize, f64)> {
+    let best = sum(n, Largest(usize::MAX, f64::NEG_INFINITY), |i| Largest(i, term(i)));
+    match best {
+        Largest(usize::MAX, _) if n == 0 => None,
+        Largest(usize::MAX, v) => Some((0, v)),
+        Largest(i, v) => Some((i, v)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,5 +72,14 @@ mod tests {
             pool.install(|| sum(100_003, 0.0, term)).to_bits()
         };
         assert!((2..=8).all(|t| with(t) == with(1)));
+    }
+
+    #[test]
+    fn the_largest_is_the_first_of_equals_and_nan_wins() {
+        let x: Vec<f64> = (0..5000).map(|i| f64::from(i % 1777)).collect();
+        assert_eq!(largest(x.len(), |i| x[i]), Some((1776, 1776.0)));
+        let (i, v) = largest(x.len(), |i| if i == 4001 { f64::NAN } else { x[i] }).unwrap();
+        assert!(i == 4001 && v.is_nan());
+        assert_eq!(largest(0, |_| 1.0), None);
     }
 }
