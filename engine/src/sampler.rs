@@ -175,6 +175,10 @@ pub trait Sampler: Send {
     /// What is added to kinetic and potential energy in the conserved quantity; `None` when there is none
     /// (a minimiser, Brownian motion, a sampler that is known not to conserve).
     fn bath_energy(&self, system: &System, state: &State) -> Option<f64>;
+    /// How a minimisation stands; `None` for everything else.
+    fn minimization(&self) -> Option<crate::minimize::Summary> {
+        None
+    }
     /// Saves or restores everything it remembers.
     ///
     /// # Errors

@@ -28,6 +28,19 @@ pub enum Outcome {
     Stalled,
 }
 
+/// What a report says about a minimisation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Summary {
+    /// How it stands.
+    pub outcome: Outcome,
+    /// Iterations done.
+    pub iterations: u64,
+    /// What it aims at.
+    pub goal: Goal,
+    /// Energy, largest force and stress where it is.
+    pub point: Point,
+}
+
 /// The algorithm.
 pub(super) enum Method {
     Fire(Fire),
@@ -109,11 +122,12 @@ impl Sampler for Minimizer {
     }
     /// One iteration. Returns `Finished` when forces and stress are below their limits, when the iterations are
     /// used up, or when nothing improves any more; [`Minimizer::outcome`] tells which. A state that is
-    /// converged at the start is left as it is, and no step is counted.
+    /// converged at the start is left as it is; the step that found it so counts as no iteration.
     fn advance(&mut self, ctx: &mut Ctx<'_>) -> Result<Progress, EngineError> {
         if !self.started {
             self.start(ctx)?;
             if self.judge() == Progress::Finished {
+                ctx.state.step += 1;
                 return Ok(Progress::Finished);
             }
         }
@@ -142,6 +156,10 @@ impl Sampler for Minimizer {
     }
     fn bath_energy(&self, _system: &System, _state: &State) -> Option<f64> {
         None
+    }
+    fn minimization(&self) -> Option<Summary> {
+        let Self { outcome, iterations, goal, .. } = *self;
+        Some(Summary { outcome, iterations, goal, point: self.place.point })
     }
     fn archive(&mut self, archive: &mut Archive) -> Result<(), ArchiveError> {
         archive.section(&self.notation())?;

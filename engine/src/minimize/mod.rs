@@ -15,7 +15,7 @@ mod tests;
 pub use coordinates::{Component, Coordinates, Deformation, Point};
 pub use fire::Fire;
 pub use lbfgs::Lbfgs;
-pub use minimizer::{Goal, Minimizer, Outcome};
+pub use minimizer::{Goal, Minimizer, Outcome, Summary};
 pub use relax::{Iteration, RelaxError, Relaxation, relax};
 pub use spec::{CellSpec, DeformSpec, MethodSpec, MinimizeSpec};
 
