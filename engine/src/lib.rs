@@ -9,6 +9,7 @@ pub mod dynamics;
 pub mod elements;
 pub mod error;
 pub mod evaluator;
+pub mod guard;
 pub mod minimize;
 pub mod monte_carlo;
 pub mod neighbors;
