@@ -60,6 +60,41 @@ pub fn largest(n: usize, term: impl Fn(usize) -> f64 + Sync) -> Option<(usize, f
     }
 }
 
+/// Changes every item and sums what `f(i, &mut items[i])` returns, in one pass and with the order of additions
+/// of [`sum`].
+pub fn sum_mut<A: Send, T>(items: &mut [A], zero: T, f: impl Fn(usize, &mut A) -> T + Sync) -> T
+where
+    T: Copy + Send + Sync + Add<Output = T>,
+{
+    let block = |(b, chunk): (usize, &mut [A])| {
+        chunk.iter_mut().enumerate().fold(zero, |s, (k, x)| s + f(b * BLOCK + k, x))
+    };
+    if items.len() <= 2 * BLOCK {
+        return items.chunks_mut(BLOCK).enumerate().map(block).fold(zero, |s, x| s + x);
+    }
+    let partial: Vec<T> = items.par_chunks_mut(BLOCK).enumerate().map(block).collect();
+    partial.into_iter().fold(zero, |s, x| s + x)
+}
+
+/// Calls `f(i, &mut a[i], &mut b[i])` for every index, in parallel when there are many.
+///
+/// # Panics
+/// When the lengths differ.
+pub fn for_each_mut2<A: Send, B: Send>(a: &mut [A], b: &mut [B], f: impl Fn(usize, &mut A, &mut B) + Sync) {
+    assert_eq!(a.len(), b.len());
+    if a.len() <= 2 * BLOCK {
+        for (i, (x, y)) in a.iter_mut().zip(b).enumerate() {
+            f(i, x, y);
+        }
+    } else {
+        a.par_chunks_mut(BLOCK).zip(b.par_chunks_mut(BLOCK)).enumerate().for_each(|(k, (a, b))| {
+            for (j, (x, y)) in a.iter_mut().zip(b).enumerate() {
+                f(k * BLOCK + j, x, y);
+            }
+        });
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

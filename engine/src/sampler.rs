@@ -88,6 +88,11 @@ pub trait Op: Send {
     fn conserves_momentum(&self) -> bool {
         true
     }
+    /// Degrees of freedom it holds at zero beyond the total momentum that a conserving dynamics keeps: 3 for a
+    /// removal of the centre-of-mass motion, 6 with the rotation.
+    fn removed_degrees(&self) -> usize {
+        0
+    }
     /// What this operator adds to kinetic and potential energy in the conserved quantity: energy given to a
     /// bath, energy of extended variables, pressure times volume.
     fn bath_energy(&self, _system: &System, _state: &State) -> f64 {
@@ -106,6 +111,7 @@ pub trait Op: Send {
 pub struct Splitting {
     ops: Vec<Box<dyn Op>>,
     schedule: Vec<(usize, f64)>,
+    label: Option<String>,
 }
 
 impl Splitting {
@@ -118,7 +124,7 @@ impl Splitting {
         schedule.extend((0..n).rev().map(|k| (k, 0.5)));
         let mut ops = outer;
         ops.push(center);
-        Self { ops, schedule }
+        Self { ops, schedule, label: None }
     }
     /// Any schedule of (operator index, part of the time step).
     ///
@@ -126,10 +132,19 @@ impl Splitting {
     /// When an index is out of range.
     pub fn new(ops: Vec<Box<dyn Op>>, schedule: Vec<(usize, f64)>) -> Self {
         assert!(schedule.iter().all(|s| s.0 < ops.len()));
-        Self { ops, schedule }
+        Self { ops, schedule, label: None }
+    }
+    /// With a name for a schedule too long to spell out (nested multiple time steps).
+    #[must_use]
+    pub fn labelled(mut self, label: impl Into<String>) -> Self {
+        self.label = Some(label.into());
+        self
     }
     /// The letters of a step, for example `BAOAB`.
     pub fn notation(&self) -> String {
+        if let Some(label) = &self.label {
+            return label.clone();
+        }
         self.schedule.iter().map(|&(k, _)| self.ops[k].symbol()).collect()
     }
     /// The operators.
@@ -172,6 +187,12 @@ pub trait Sampler: Send {
     fn time_step(&self) -> Option<f64>;
     /// True when the total momentum stays what it is.
     fn conserves_momentum(&self) -> bool;
+    /// Degrees of freedom of the kinetic energy under this sampler. `invariant`: the potential does not change
+    /// under translations (see [`crate::Potential::breaks_symmetry`]), so that a sampler that conserves momentum
+    /// keeps it at zero when it starts there.
+    fn degrees_of_freedom(&self, system: &System, invariant: bool) -> f64 {
+        system.degrees_of_freedom(invariant && self.conserves_momentum()) as f64
+    }
     /// What is added to kinetic and potential energy in the conserved quantity; `None` when there is none
     /// (a minimiser, Brownian motion, a sampler that is known not to conserve).
     fn bath_energy(&self, system: &System, state: &State) -> Option<f64>;
@@ -210,6 +231,7 @@ impl Sampler for MolecularDynamics {
         self.splitting.notation()
     }
     fn advance(&mut self, ctx: &mut Ctx<'_>) -> Result<Progress, EngineError> {
+        ctx.want |= self.needs();
         self.splitting.apply(ctx, self.dt)?;
         ctx.state.step += 1;
         ctx.state.time += self.dt;
@@ -223,6 +245,11 @@ impl Sampler for MolecularDynamics {
     }
     fn conserves_momentum(&self) -> bool {
         self.splitting.ops().all(Op::conserves_momentum)
+    }
+    fn degrees_of_freedom(&self, system: &System, invariant: bool) -> f64 {
+        let kept = usize::from(invariant && self.conserves_momentum() && system.fixed() == 0) * 3;
+        let removed = self.splitting.ops().map(Op::removed_degrees).max().unwrap_or(0);
+        system.degrees_of_freedom(false).saturating_sub(kept.max(removed)) as f64
     }
     fn bath_energy(&self, system: &System, state: &State) -> Option<f64> {
         self.conserves.then(|| self.splitting.ops().map(|op| op.bath_energy(system, state)).sum())

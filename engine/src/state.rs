@@ -79,6 +79,10 @@ impl State {
         self.revision = Revision::next();
         (&mut self.positions, &mut self.velocities)
     }
+    /// Positions to read beside velocities to change; forces stay valid.
+    pub fn positions_and_velocities_mut(&mut self) -> (&[Vec3], &mut [Vec3]) {
+        (&self.positions, &mut self.velocities)
+    }
     /// Another cell; positions stay. Everything computed becomes stale.
     pub fn set_cell(&mut self, cell: Cell) {
         self.revision = Revision::next();
