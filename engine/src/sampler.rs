@@ -147,6 +147,10 @@ impl Splitting {
         }
         self.schedule.iter().map(|&(k, _)| self.ops[k].symbol()).collect()
     }
+    /// The order of a step: (operator index, part of the time step).
+    pub fn places(&self) -> &[(usize, f64)] {
+        &self.schedule
+    }
     /// The operators.
     pub fn ops(&self) -> impl Iterator<Item = &dyn Op> {
         self.ops.iter().map(AsRef::as_ref)
@@ -187,11 +191,10 @@ pub trait Sampler: Send {
     fn time_step(&self) -> Option<f64>;
     /// True when the total momentum stays what it is.
     fn conserves_momentum(&self) -> bool;
-    /// Degrees of freedom of the kinetic energy under this sampler. `invariant`: the potential does not change
-    /// under translations (see [`crate::Potential::breaks_symmetry`]), so that a sampler that conserves momentum
-    /// keeps it at zero when it starts there.
-    fn degrees_of_freedom(&self, system: &System, invariant: bool) -> f64 {
-        system.degrees_of_freedom(invariant && self.conserves_momentum()) as f64
+    /// Degrees of freedom of the kinetic energy under this sampler. `momentum_removed`: the total momentum is zero
+    /// at the start and the potential does not change it (see [`crate::Potential::breaks_symmetry`]).
+    fn degrees_of_freedom(&self, system: &System, momentum_removed: bool) -> f64 {
+        system.degrees_of_freedom(momentum_removed && self.conserves_momentum()) as f64
     }
     /// What is added to kinetic and potential energy in the conserved quantity; `None` when there is none
     /// (a minimiser, Brownian motion, a sampler that is known not to conserve).
@@ -246,8 +249,8 @@ impl Sampler for MolecularDynamics {
     fn conserves_momentum(&self) -> bool {
         self.splitting.ops().all(Op::conserves_momentum)
     }
-    fn degrees_of_freedom(&self, system: &System, invariant: bool) -> f64 {
-        let kept = usize::from(invariant && self.conserves_momentum() && system.fixed() == 0) * 3;
+    fn degrees_of_freedom(&self, system: &System, momentum_removed: bool) -> f64 {
+        let kept = usize::from(momentum_removed && self.conserves_momentum() && system.fixed() == 0) * 3;
         let removed = self.splitting.ops().map(Op::removed_degrees).max().unwrap_or(0);
         system.degrees_of_freedom(false).saturating_sub(kept.max(removed)) as f64
     }

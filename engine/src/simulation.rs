@@ -41,7 +41,7 @@ impl Simulation {
     }
     /// Degrees of freedom of the kinetic energy in a stage.
     pub fn degrees_of_freedom(&self, stage: &Stage) -> f64 {
-        self.system.degrees_of_freedom(stage.momentum_removed) as f64
+        stage.sampler.degrees_of_freedom(&self.system, stage.momentum_removed)
     }
     /// Shows the present state, before any step of the stage, to all observers.
     ///

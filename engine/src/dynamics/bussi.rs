@@ -36,7 +36,8 @@ pub(super) fn rescale(state: &mut State, kinetic: f64, factor: f64) -> f64 {
 
 /// The error of a thermostat that multiplies velocities when there is nothing to multiply.
 pub(super) fn at_rest(operator: &'static str) -> EngineError {
-    let reason = "all velocities are zero and this thermostat can only rescale them; give initial velocities".into();
+    let reason =
+        "all velocities are zero and this thermostat can only rescale them; give initial velocities".into();
     EngineError::Operator { operator, reason }
 }
 

@@ -40,7 +40,8 @@ impl Op for OrnsteinUhlenbeck {
             let before = v.norm_squared();
             *v *= c;
             if noise > 0.0 {
-                *v += rng.normal3(Stream::Langevin, step, substep, i as u64) * (noise * inverse_mass[i]).sqrt();
+                *v +=
+                    rng.normal3(Stream::Langevin, step, substep, i as u64) * (noise * inverse_mass[i]).sqrt();
             }
             0.5 * mass[i] * (v.norm_squared() - before)
         });

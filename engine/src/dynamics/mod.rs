@@ -1,1 +1,25 @@
 //! Integrators, thermostats and barostats as operators.
+//!
+//! Each file holds one operator; [`spec`] holds what an input file says and the compositions built from it.
+//! Letters of a step: A drift, B kick, O Langevin noise and friction, V stochastic velocity rescaling,
+//! N Nosé-Hoover chain, C Andersen collisions, W weak coupling, M removal of momentum.
+pub mod andersen;
+pub mod berendsen;
+pub mod brownian;
+pub mod bussi;
+pub mod kick_drift;
+pub mod langevin;
+pub mod momentum;
+pub mod nose_hoover;
+pub mod respa;
+pub mod spec;
+
+pub use andersen::Andersen;
+pub use berendsen::Berendsen;
+pub use brownian::Brownian;
+pub use bussi::Bussi;
+pub use kick_drift::{Drift, Kick};
+pub use langevin::OrnsteinUhlenbeck;
+pub use momentum::RemoveMomentum;
+pub use nose_hoover::{Chain, ChainSettings, CompositionOrder, NoseHoover};
+pub use spec::{BrownianSpec, NveSpec, NvtSpec, ThermostatSpec};

@@ -53,7 +53,9 @@ pub fn remove_angular(system: &System, state: &mut State) -> f64 {
     let largest = eigen.eigenvalues.amax();
     let omega = (0..3)
         .filter(|&k| eigen.eigenvalues[k] > 1e-10 * largest)
-        .map(|k| eigen.eigenvectors.column(k) * (eigen.eigenvectors.column(k).dot(&angular) / eigen.eigenvalues[k]))
+        .map(|k| {
+            eigen.eigenvectors.column(k) * (eigen.eigenvectors.column(k).dot(&angular) / eigen.eigenvalues[k])
+        })
         .fold(Vec3::zeros(), |s, x| s + x);
     let (positions, velocities) = state.positions_and_velocities_mut();
     parallel::for_each_mut(velocities, |i, v| *v -= omega.cross(&(positions[i] - center)));

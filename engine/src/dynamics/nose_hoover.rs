@@ -106,8 +106,8 @@ impl Chain {
         let m = self.settings.length;
         let mut scale = 1.0;
         for _ in 0..self.settings.repetitions {
-            for &w in &self.weights {
-                let h = w * dt / self.settings.repetitions as f64;
+            for j in 0..self.weights.len() {
+                let h = self.weights[j] * dt / self.settings.repetitions as f64;
                 for k in (0..m).rev() {
                     self.push(k, twice_kinetic, h);
                 }

@@ -1,0 +1,56 @@
+//! Random collisions with a bath.
+use crate::{Archive, ArchiveError, Ctx, EngineError, Op, Schedule, State, Stream, System, parallel};
+
+/// Andersen collisions "C": within dt each atom takes with probability 1 - exp(-ν dt) a new velocity from the
+/// Maxwell-Boltzmann distribution, v = sqrt(kT / m) R.
+///
+/// ν -> `rate`, kT -> `kt`. Correct canonical sampling; transport coefficients and time correlations are destroyed.
+///
+/// Source: Andersen, J. Chem. Phys. 72, 2384 (1980), doi:10.1063/1.439486.
+pub struct Andersen {
+    kt: Schedule,
+    rate: f64,
+    given: f64,
+}
+
+impl Andersen {
+    /// From the thermal energy and the collision rate of an atom (inverse time).
+    pub const fn new(kt: Schedule, rate: f64) -> Self {
+        Self { kt, rate, given: 0.0 }
+    }
+}
+
+impl Op for Andersen {
+    fn symbol(&self) -> &'static str {
+        "C"
+    }
+    fn apply(&mut self, ctx: &mut Ctx<'_>, dt: f64) -> Result<(), EngineError> {
+        let (rng, step, substep) = (ctx.rng, ctx.state.step, ctx.substep);
+        let (mass, inverse_mass) = (ctx.system.masses(), ctx.system.inverse_masses());
+        let kt = self.kt.at(ctx.progress);
+        let probability = -(-self.rate * dt).exp_m1();
+        self.given += parallel::sum_mut(ctx.state.velocities_mut(), 0.0, |i, v| {
+            let index = 3 * i as u64; // one number for the decision, two calls for three normal numbers
+            let [u, _] = rng.uniform2(Stream::Andersen, step, substep, index);
+            if inverse_mass[i] == 0.0 || u >= probability {
+                return 0.0;
+            }
+            let before = v.norm_squared();
+            let [x, y] = rng.normal2(Stream::Andersen, step, substep, index + 1);
+            let [z, _] = rng.normal2(Stream::Andersen, step, substep, index + 2);
+            *v = crate::Vec3::new(x, y, z) * (kt * inverse_mass[i]).sqrt();
+            0.5 * mass[i] * (v.norm_squared() - before)
+        });
+        Ok(())
+    }
+    fn conserves_momentum(&self) -> bool {
+        false
+    }
+    fn bath_energy(&self, _system: &System, _state: &State) -> f64 {
+        -self.given
+    }
+    fn archive(&mut self, archive: &mut Archive) -> Result<(), ArchiveError> {
+        archive.section("andersen")?;
+        archive.f64(&mut self.given)
+    }
+}
