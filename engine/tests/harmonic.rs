@@ -224,7 +224,7 @@ fn respa_with_one_force_split_in_two_converges_to_the_oscillator() {
     let mut map = [[0.0; 2]; 2];
     for (column, (x, v)) in [(1.0, 0.0), (0.0, 1.0)].into_iter().enumerate() {
         let respa = respa::Respa::new(vec![8]);
-        let (ops, schedule) = respa.schedule();
+        let (ops, schedule) = (respa.operators(), respa.schedule());
         let terms: Vec<(Box<dyn Potential>, u8)> =
             vec![(Box::new(Well { k: 0.04 }), 0), (Box::new(Well { k: 0.96 }), 1)];
         let state = State::new(vec![Vec3::x() * x], vec![Vec3::x() * v], Cell::open());
@@ -241,7 +241,8 @@ fn respa_with_one_force_split_in_two_converges_to_the_oscillator() {
     // velocity Verlet at this step is off by 1.07e-2
     assert!((frequency - 1.0).abs() < 5e-4, "{frequency}");
     // without matching groups it refuses
-    let (ops, schedule) = respa::Respa::new(vec![2]).schedule();
+    let respa = respa::Respa::new(vec![2]);
+    let (ops, schedule) = (respa.operators(), respa.schedule());
     let state = State::new(vec![Vec3::x()], vec![Vec3::zeros()], Cell::open());
     let mut run = Run::new(atoms(1), state, Box::new(Ideal), dynamics(Splitting::new(ops, schedule), h));
     let mut ctx = Ctx {

@@ -23,17 +23,19 @@ impl Respa {
         assert!(inner.len() < MAX_GROUPS && inner.iter().all(|&n| n > 0));
         Self { inner }
     }
-    /// Operators, and the order and part of the time step each is applied with.
-    pub fn schedule(&self) -> (Vec<Box<dyn Op>>, Vec<(usize, f64)>) {
-        if self.inner.is_empty() {
-            return (vec![Box::new(Kick::new()), Box::new(Drift)], vec![(0, 0.5), (1, 1.0), (0, 0.5)]);
-        }
+    /// The kicks, one for each force group, and the drift.
+    pub fn operators(&self) -> Vec<Box<dyn Op>> {
         let groups = self.inner.len() + 1;
+        let kick = |g| if groups == 1 { Kick::new() } else { Kick::with_group(g as u8, groups) };
         let mut ops: Vec<Box<dyn Op>> = Vec::new();
         for g in 0..groups {
-            ops.push(Box::new(Kick::with_group(g as u8, groups)));
+            ops.push(Box::new(kick(g)));
         }
         ops.push(Box::new(Drift));
+        ops
+    }
+    /// Their order, and the part of the time step each is applied with.
+    pub fn schedule(&self) -> Vec<(usize, f64)> {
         let mut schedule = Vec::new();
         self.level(0, 1.0, &mut schedule);
         schedule.dedup_by(|next, last| {
@@ -43,7 +45,7 @@ impl Respa {
             }
             same
         });
-        (ops, schedule)
+        schedule
     }
     /// Appends one step of length `part` of level `k`.
     fn level(&self, k: usize, part: f64, schedule: &mut Vec<(usize, f64)>) {
@@ -75,7 +77,7 @@ mod tests {
     #[test]
     fn every_level_covers_the_step_once() {
         let respa = Respa::new(vec![3, 2]);
-        let (ops, schedule) = respa.schedule();
+        let (ops, schedule) = (respa.operators(), respa.schedule());
         assert_eq!(respa.notation(), "B0 (B1 (B2 A B2)x2 B1)x3 B0");
         for k in 0..ops.len() {
             let total: f64 = schedule.iter().filter(|s| s.0 == k).map(|s| s.1).sum();

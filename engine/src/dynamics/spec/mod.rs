@@ -204,7 +204,7 @@ fn compose(
     let respa = respa.map(RespaSpec::build).transpose()?;
     let multiple = respa.is_some();
     let core = respa.unwrap_or_else(|| Respa::new(Vec::new()));
-    let (mut ops, mut schedule) = core.schedule();
+    let (mut ops, mut schedule) = (core.operators(), core.schedule());
     let mut label = multiple.then(|| core.notation());
     if let Some((op, place)) = thermostat {
         let (t, symbol) = (ops.len(), op.symbol());
