@@ -1,0 +1,176 @@
+//! Opening, creating and resuming files of any format.
+use crate::encode::FileWriter;
+use crate::error::Fault;
+use crate::format::{Input, Output};
+use crate::text::Lines;
+use crate::{Format, Frame, IoError, WriteOptions, formats};
+use std::path::{Path, PathBuf};
+
+/// Frames of a file, one after the other.
+pub trait Reader {
+    /// The next frame, or `None` after the last.
+    ///
+    /// # Errors
+    /// What is wrong with the file, and on which line or in which frame.
+    fn next_frame(&mut self) -> Result<Option<Frame>, IoError>;
+}
+
+/// A file that takes frames.
+pub trait Writer {
+    /// Appends a frame. It may stay in memory until [`Writer::sync`].
+    ///
+    /// # Errors
+    /// A frame the format cannot hold, or a failing disk.
+    fn write(&mut self, frame: &Frame) -> Result<(), IoError>;
+    /// Brings everything onto the disk (flush, header counts, fsync) and says where the file stands, for
+    /// checkpoints and [`resume`].
+    ///
+    /// # Errors
+    /// A failing disk.
+    fn sync(&mut self) -> Result<Position, IoError>;
+}
+
+/// How far a file is written: what a checkpoint remembers of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Position {
+    /// Frames in the file.
+    pub frames: u64,
+    /// Its length, bytes.
+    pub bytes: u64,
+}
+
+/// Decodes a text format.
+pub(crate) trait Decoder {
+    /// The next frame, or `None` at the end.
+    fn decode(&mut self, lines: &mut Lines) -> Result<Option<Frame>, Fault>;
+}
+
+struct TextReader {
+    path: PathBuf,
+    format: Format,
+    lines: Lines,
+    decoder: Box<dyn Decoder>,
+    frames: u64,
+}
+
+impl Reader for TextReader {
+    fn next_frame(&mut self) -> Result<Option<Frame>, IoError> {
+        let frame = self.decoder.decode(&mut self.lines);
+        let frame = frame.map_err(|f| IoError::new(&self.path, Some(self.format), f.frame(self.frames)))?;
+        self.frames += 1;
+        Ok(frame)
+    }
+}
+
+/// Opens a file; the format follows from its name.
+///
+/// # Errors
+/// A name of no known format, or a file that cannot be opened.
+pub fn open(path: impl AsRef<Path>) -> Result<Box<dyn Reader>, IoError> {
+    let path = path.as_ref();
+    open_as(path, Format::from_path(path)?)
+}
+
+/// Opens a file of a stated format.
+///
+/// # Errors
+/// A format that is not read, or a file that cannot be opened.
+pub fn open_as(path: impl AsRef<Path>, format: Format) -> Result<Box<dyn Reader>, IoError> {
+    let path = path.as_ref();
+    let fail = |f: Fault| IoError::new(path, Some(format), f);
+    match format.input() {
+        Input::Text(decoder) => {
+            let lines = Lines::open(path).map_err(fail)?;
+            let decoder = decoder();
+            Ok(Box::new(TextReader { path: path.to_owned(), format, lines, decoder, frames: 0 }))
+        }
+        Input::Chemfiles(name) => formats::chemfiles::open(path, format, name).map_err(fail),
+        Input::None(why) => Err(fail(Fault::new(format!("{format} files are not read: {why}")))),
+    }
+}
+
+/// All frames of a file.
+///
+/// # Errors
+/// Those of [`open`] and [`Reader::next_frame`]; a file without any frame.
+pub fn read_all(path: impl AsRef<Path>) -> Result<Vec<Frame>, IoError> {
+    let path = path.as_ref();
+    let mut reader = open(path)?;
+    let mut frames = Vec::new();
+    while let Some(frame) = reader.next_frame()? {
+        frames.push(frame);
+    }
+    if frames.is_empty() {
+        return Err(IoError::new(
+            path,
+            Format::from_path(path).ok(),
+            Fault::new("no structure in this file"),
+        ));
+    }
+    Ok(frames)
+}
+
+/// Creates a file, replacing one of the same name.
+///
+/// # Errors
+/// A format that is not written, or a place that cannot be written to.
+pub fn create(
+    path: impl AsRef<Path>,
+    format: Format,
+    options: &WriteOptions,
+) -> Result<Box<dyn Writer>, IoError> {
+    let path = path.as_ref();
+    let fail = |f: Fault| IoError::new(path, Some(format), f);
+    writable(path, format)?;
+    match format.output() {
+        Output::Native(encoder) => {
+            Ok(Box::new(FileWriter::create(path, format, encoder(options)).map_err(fail)?))
+        }
+        Output::Chemfiles(name) => formats::chemfiles::create(path, format, name, options).map_err(fail),
+        Output::None => Err(fail(not_written(format))),
+    }
+}
+
+/// Continues a file from a position that [`Writer::sync`] returned: what was written after it is cut off. With the
+/// same options and the same frames, the file ends up with the same bytes as one that was never interrupted.
+///
+/// # Errors
+/// A file shorter than the position; a format that cannot be continued (those written through chemfiles).
+pub fn resume(
+    path: impl AsRef<Path>,
+    format: Format,
+    position: Position,
+    options: &WriteOptions,
+) -> Result<Box<dyn Writer>, IoError> {
+    let path = path.as_ref();
+    let fail = |f: Fault| IoError::new(path, Some(format), f);
+    writable(path, format)?;
+    match format.output() {
+        Output::Native(encoder) => {
+            Ok(Box::new(FileWriter::resume(path, format, encoder(options), position).map_err(fail)?))
+        }
+        Output::Chemfiles(_) => {
+            Err(fail(Fault::new(format!("a {format} file cannot be continued after an interruption")).hint(
+                "write the trajectory as extxyz, xtc, trr, dcd or amber-netcdf and convert it afterwards",
+            )))
+        }
+        Output::None => Err(fail(not_written(format))),
+    }
+}
+
+fn not_written(format: Format) -> Fault {
+    let names: Vec<&str> = Format::all().filter(|f| f.writes()).map(Format::name).collect();
+    Fault::new(format!("{format} files are not written"))
+        .hint(format!("formats that are: {}", names.join(", ")))
+}
+
+fn writable(path: &Path, format: Format) -> Result<(), IoError> {
+    let compressed =
+        path.extension().is_some_and(|e| ["gz", "xz", "bz2"].iter().any(|c| e.eq_ignore_ascii_case(c)));
+    if compressed {
+        let fault = Fault::new("compressed files are read but not written")
+            .hint("compress the finished file instead");
+        return Err(IoError::new(path, Some(format), fault));
+    }
+    Ok(())
+}

@@ -1,0 +1,335 @@
+//! Formats that are read, and a few written, by the chemfiles library (Guillaume Fraux and contributors,
+//! doi:10.5281/zenodo.593207). chemfiles has Å, Å/ps, u and e.
+use crate::api::{Position, Reader, Writer};
+use crate::error::Fault;
+use crate::format::{Holds, Info, Input, Output};
+use crate::frame::{Array, Topology, Value};
+use crate::{Format, Frame, IoError, WriteOptions};
+use caloron_engine::units::FEMTOSECOND;
+use caloron_engine::{Cell, Mat3, Vec3, elements};
+use chemfiles::{CellShape, Property, Trajectory, UnitCell};
+use std::path::{Path, PathBuf};
+
+const PICOSECOND: f64 = 1e3 * FEMTOSECOND;
+const STRUCTURE: Holds = Holds { names: true, cell: true, ..Holds::NONE };
+
+const fn info(
+    name: &'static str,
+    extensions: &'static [&'static str],
+    about: &'static str,
+    holds: Holds,
+    chemfiles: &'static str,
+    output: Output,
+) -> Info {
+    Info { name, extensions, file_names: &[], about, holds, input: Input::Chemfiles(chemfiles), output }
+}
+
+pub(crate) const FORMATS: &[Info] = &[
+    info(
+        "mmcif",
+        &["mmcif"],
+        "macromolecular CIF",
+        Holds { frames: true, ..STRUCTURE },
+        "mmCIF",
+        Output::Chemfiles("mmCIF"),
+    ),
+    info(
+        "mmtf",
+        &["mmtf"],
+        "macromolecular transmission format",
+        Holds { frames: true, ..STRUCTURE },
+        "MMTF",
+        Output::None,
+    ),
+    info(
+        "mol2",
+        &["mol2"],
+        "Tripos molecule",
+        Holds { frames: true, ..STRUCTURE },
+        "MOL2",
+        Output::Chemfiles("MOL2"),
+    ),
+    info(
+        "sdf",
+        &["sdf", "mol"],
+        "MDL structure-data file",
+        Holds { frames: true, names: true, ..Holds::NONE },
+        "SDF",
+        Output::Chemfiles("SDF"),
+    ),
+    info(
+        "cml",
+        &["cml"],
+        "Chemical Markup Language",
+        Holds { frames: true, ..STRUCTURE },
+        "CML",
+        Output::Chemfiles("CML"),
+    ),
+    info(
+        "cssr",
+        &["cssr"],
+        "Cambridge Structure Search and Retrieval",
+        STRUCTURE,
+        "CSSR",
+        Output::Chemfiles("CSSR"),
+    ),
+    info(
+        "tinker",
+        &["arc"],
+        "Tinker XYZ",
+        Holds { frames: true, ..STRUCTURE },
+        "Tinker",
+        Output::Chemfiles("Tinker"),
+    ),
+    info(
+        "amber-restart",
+        &["ncrst"],
+        "Amber NetCDF restart",
+        Holds { cell: true, velocities: true, time: true, ..Holds::NONE },
+        "Amber Restart",
+        Output::None,
+    ),
+    info(
+        "tng",
+        &["tng"],
+        "GROMACS TNG trajectory",
+        Holds { frames: true, names: true, cell: true, velocities: true, time: true, ..Holds::NONE },
+        "TNG",
+        Output::None,
+    ),
+    info("tpr", &["tpr"], "GROMACS run input", Holds { velocities: true, ..STRUCTURE }, "TPR", Output::None),
+    info(
+        "gromacs-trj",
+        &["trj"],
+        "old GROMACS trajectory",
+        Holds { frames: true, cell: true, ..Holds::NONE },
+        "TRJ",
+        Output::None,
+    ),
+    info("molden", &["molden"], "Molden", Holds { names: true, ..Holds::NONE }, "Molden", Output::None),
+];
+
+struct ChemfilesReader {
+    path: PathBuf,
+    format: Format,
+    trajectory: Trajectory,
+    frames: u64,
+    count: u64,
+}
+
+/// Opens a file with the chemfiles format of this name.
+pub(crate) fn open(path: &Path, format: Format, name: &str) -> Result<Box<dyn Reader>, Fault> {
+    // chemfiles reports missing files with its own words; the system's are better
+    std::fs::File::open(path).map_err(|e| Fault::io("opening", e))?;
+    let compression =
+        ["gz", "xz", "bz2"].into_iter().find(|c| path.extension().is_some_and(|e| e.eq_ignore_ascii_case(c)));
+    let name = match compression {
+        Some(c) => format!("{name} / {}", c.to_uppercase()),
+        None => name.to_owned(),
+    };
+    let mut trajectory = Trajectory::open_with_format(path, 'r', name.as_str()).map_err(|e| fault(&e))?;
+    let count = trajectory.nsteps() as u64;
+    Ok(Box::new(ChemfilesReader { path: path.to_owned(), format, trajectory, frames: 0, count }))
+}
+
+fn fault(error: &chemfiles::Error) -> Fault {
+    Fault::new(error.message.clone())
+}
+
+impl Reader for ChemfilesReader {
+    fn next_frame(&mut self) -> Result<Option<Frame>, IoError> {
+        if self.frames == self.count {
+            return Ok(None);
+        }
+        let mut raw = chemfiles::Frame::new();
+        let read = self.trajectory.read(&mut raw).map_err(|e| fault(&e));
+        let frame = read.and_then(|()| from_chemfiles(&raw, self.format.holds()));
+        let frame = frame.map_err(|f| IoError::new(&self.path, Some(self.format), f.frame(self.frames)))?;
+        self.frames += 1;
+        Ok(Some(frame))
+    }
+}
+
+fn vec3(v: &[f64; 3]) -> Vec3 {
+    Vec3::from(*v)
+}
+
+fn from_chemfiles(raw: &chemfiles::Frame, holds: Holds) -> Result<Frame, Fault> {
+    let cell = match raw.cell().shape() {
+        CellShape::Infinite => Cell::open(),
+        _ => {
+            let [a, b, c] = raw.cell().matrix();
+            let rows = [a, b, c].concat();
+            Cell::from_matrix(Mat3::from_row_slice(&rows), [true; 3])
+                .map_err(|e| Fault::new(format!("cell: {e}")))?
+        }
+    };
+    let positions: Vec<Vec3> = raw.positions().iter().map(vec3).collect();
+    if let Some(i) = positions.iter().position(|r| !r.iter().all(|x| x.is_finite())) {
+        return Err(Fault::new(format!("the position of atom {} is not finite", i + 1)));
+    }
+    let n = positions.len();
+    let (mut symbols, mut names) = (Vec::with_capacity(n), Vec::with_capacity(n));
+    let (mut masses, mut charges) = (Vec::with_capacity(n), Vec::with_capacity(n));
+    for i in 0..n {
+        let atom = raw.atom(i);
+        let (kind, name) = (atom.atomic_type(), atom.name());
+        let known = [&kind, &name].into_iter().find(|s| elements::atomic_number(s).is_some());
+        symbols.push(known.unwrap_or(if kind.is_empty() { &name } else { &kind }).clone());
+        names.push(name);
+        masses.push(atom.mass());
+        charges.push(atom.charge());
+    }
+    let mut frame = Frame::new(symbols, positions, cell);
+    if names.iter().zip(&frame.symbols).any(|(a, b)| a != b && !a.is_empty()) {
+        frame.arrays.insert("atomtypes", Array::texts(names));
+    }
+    let differs = |(m, s): (&f64, &String)| elements::mass(s).is_none_or(|w| (m - w).abs() > 0.02);
+    if masses.iter().all(|m| *m > 0.0) && masses.iter().zip(&frame.symbols).any(differs) {
+        frame.masses = Some(masses);
+    }
+    if charges.iter().any(|q| *q != 0.0) {
+        frame.charges = Some(charges);
+    }
+    let velocities = if holds.velocities { raw.velocities() } else { None };
+    frame.velocities = velocities.map(|v| v.iter().map(|v| vec3(v) / PICOSECOND).collect());
+    if holds.time {
+        frame.step = Some(raw.step() as u64);
+        if let Some(Property::Double(t)) = raw.get("time") {
+            frame.time = Some(t * PICOSECOND);
+        }
+    }
+    if let Some(Property::String(title)) = raw.get("name") {
+        frame.info.insert("title", Value::Text(title));
+    }
+    residues(raw, &mut frame);
+    let bonds = raw.topology().bonds();
+    if !bonds.is_empty() {
+        let bonds = bonds.into_iter().map(|b| (String::new(), b.map(|i| i as u32))).collect();
+        frame.topology = Some(Box::new(Topology { bonds, ..Topology::default() }));
+    }
+    Ok(frame)
+}
+
+fn residues(raw: &chemfiles::Frame, frame: &mut Frame) {
+    let topology = raw.topology();
+    let n = frame.len();
+    let (mut names, mut ids, mut chains) = (vec![String::new(); n], vec![0; n], vec![String::new(); n]);
+    for r in (0..topology.residues_count()).filter_map(|k| topology.residue(k as usize)) {
+        let chain = match r.get("chainid") {
+            Some(Property::String(c)) => c,
+            _ => String::new(),
+        };
+        for i in r.atoms().into_iter().filter(|i| *i < n) {
+            names[i] = r.name();
+            ids[i] = r.id().unwrap_or(0);
+            chains[i].clone_from(&chain);
+        }
+    }
+    let fill = |v: Vec<String>| v.into_iter().map(|s| if s.is_empty() { "-".into() } else { s }).collect();
+    if names.iter().any(|s| !s.is_empty()) {
+        frame.arrays.insert("residuenames", Array::texts(fill(names)));
+        frame.arrays.insert("residuenumbers", Array::ints(ids));
+    }
+    if chains.iter().any(|s| !s.is_empty()) {
+        frame.arrays.insert("chainids", Array::texts(fill(chains)));
+    }
+}
+
+struct ChemfilesWriter {
+    path: PathBuf,
+    format: Format,
+    /// `None` once a sync has closed the file.
+    trajectory: Option<Trajectory>,
+    frames: u64,
+}
+
+/// Creates a file with the chemfiles format of this name.
+pub(crate) fn create(
+    path: &Path,
+    format: Format,
+    name: &str,
+    options: &WriteOptions,
+) -> Result<Box<dyn Writer>, Fault> {
+    // none of the formats written this way has a place for provenance or a choice of precision
+    let _ = options;
+    let trajectory = Some(Trajectory::open_with_format(path, 'w', name).map_err(|e| fault(&e))?);
+    Ok(Box::new(ChemfilesWriter { path: path.to_owned(), format, trajectory, frames: 0 }))
+}
+
+impl ChemfilesWriter {
+    fn put(&mut self, frame: &Frame) -> Result<(), Fault> {
+        if self.frames == 1 && !self.format.holds().frames {
+            return Err(Fault::new("this format holds one structure only"));
+        }
+        let raw = to_chemfiles(frame)?;
+        let trajectory = self.trajectory.as_mut().ok_or_else(|| {
+            Fault::new("a file of this format cannot grow after it was synced")
+                .hint("write extxyz and convert it")
+        })?;
+        trajectory.write(&raw).map_err(|e| fault(&e))?;
+        self.frames += 1;
+        Ok(())
+    }
+    fn settle(&mut self) -> Result<Position, Fault> {
+        self.trajectory = None;
+        let file = std::fs::File::open(&self.path).map_err(|e| Fault::io("opening", e))?;
+        file.sync_all().map_err(|e| Fault::io("syncing to disk", e))?;
+        let bytes = file.metadata().map_err(|e| Fault::io("reading the length", e))?.len();
+        Ok(Position { frames: self.frames, bytes })
+    }
+}
+
+impl Writer for ChemfilesWriter {
+    fn write(&mut self, frame: &Frame) -> Result<(), IoError> {
+        self.put(frame).map_err(|f| IoError::new(&self.path, Some(self.format), f.frame(self.frames)))
+    }
+    fn sync(&mut self) -> Result<Position, IoError> {
+        self.settle().map_err(|f| IoError::new(&self.path, Some(self.format), f))
+    }
+}
+
+fn to_chemfiles(frame: &Frame) -> Result<chemfiles::Frame, Fault> {
+    let mut raw = chemfiles::Frame::new();
+    let texts = |name: &str| frame.arrays.get(name).and_then(Array::as_texts);
+    let names = texts("atomtypes");
+    if frame.velocities.is_some() {
+        raw.add_velocities();
+    }
+    for (i, (symbol, r)) in frame.symbols.iter().zip(&frame.positions).enumerate() {
+        let name = names.map_or(symbol, |n| &n[i]).replace('\0', "");
+        let mut atom = chemfiles::Atom::new(name.as_str());
+        atom.set_atomic_type(symbol.replace('\0', "").as_str());
+        if let Some(q) = &frame.charges {
+            atom.set_charge(q[i]);
+        }
+        let v = frame.velocities.as_ref().map(|v| (v[i] * PICOSECOND).into());
+        raw.add_atom(&atom, (*r).into(), v);
+    }
+    if frame.cell.is_fully_periodic() {
+        if frame.cell.matrix().determinant() <= 0.0 {
+            return Err(Fault::new("the lattice vectors are left-handed, which this format cannot hold"));
+        }
+        let h = frame.cell.matrix();
+        let rows = std::array::from_fn(|i| std::array::from_fn(|j| h[(i, j)]));
+        raw.set_cell(&UnitCell::from_matrix(rows));
+    }
+    if let (Some(names), Some(ids)) =
+        (texts("residuenames"), frame.arrays.get("residuenumbers").and_then(Array::as_ints))
+    {
+        let mut start = 0;
+        for i in 1..=frame.len() {
+            if i == frame.len() || ids[i] != ids[start] || names[i] != names[start] {
+                let mut residue =
+                    chemfiles::Residue::with_id(names[start].replace('\0', "").as_str(), ids[start]);
+                (start..i).for_each(|k| residue.add_atom(k));
+                raw.add_residue(&residue).map_err(|e| fault(&e))?;
+                start = i;
+            }
+        }
+    }
+    for (_, [i, j]) in frame.topology.iter().flat_map(|t| &t.bonds) {
+        raw.add_bond(*i as usize, *j as usize);
+    }
+    Ok(raw)
+}
