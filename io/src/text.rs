@@ -69,10 +69,6 @@ impl Lines {
             Err(_) => Err(Fault::line(self.number, "not a text file (bytes that are not UTF-8)")),
         }
     }
-    /// Gives the last line back: `next` will return it again.
-    pub fn push_back(&mut self) {
-        self.pushed_back = true;
-    }
     /// The next line; its absence is an error that says what should have been there.
     pub fn expect(&mut self, what: &str) -> Result<&str, Fault> {
         let number = self.number;
@@ -139,8 +135,6 @@ mod tests {
         assert_eq!(l.peek().unwrap(), Some("b"));
         assert_eq!(l.next().unwrap(), Some("b"));
         assert_eq!(l.number(), 2);
-        l.push_back();
-        assert_eq!(l.expect("b again").unwrap(), "b");
         assert_eq!(l.next().unwrap(), Some(""));
         assert_eq!(l.next().unwrap(), Some("last"));
         let e = l.expect("more").unwrap_err();

@@ -1,13 +1,13 @@
 //! VASP structures: POSCAR and CONTCAR (version 5, and version 4 whose title names the species).
 //!
 //! Å, velocities in Å/fs. Selective dynamics become the array `selective_dynamics` (true = free to move).
+use crate::Frame;
 use crate::api::Decoder;
 use crate::encode::Encoder;
 use crate::error::Fault;
 use crate::format::{Holds, Info, Input, Output};
 use crate::frame::{Array, Column, Value, cell_from_vectors};
 use crate::text::{Lines, capacity, push_reals, quote, real, reals};
-use crate::{Frame, WriteOptions};
 use caloron_engine::units::FEMTOSECOND;
 use caloron_engine::{Cell, Vec3, elements};
 use std::io::Write;

@@ -87,7 +87,7 @@ fn parse_comment(line: &str) -> Result<(Map<Value>, bool), String> {
 
 fn parse_properties(text: &str, count: usize) -> Result<Vec<Property>, String> {
     let fields: Vec<&str> = text.split(':').collect();
-    if fields.len() % 3 != 0 {
+    if !fields.len().is_multiple_of(3) {
         return Err(format!("`Properties` must be name:type:columns triples, found {}", quote(text)));
     }
     let mut properties: Vec<Property> = Vec::new();
