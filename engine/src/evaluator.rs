@@ -152,6 +152,9 @@ impl Evaluator {
         outputs.reset(system.len(), want);
         for list in self.terms.iter().filter(|t| t.group == group).filter_map(|t| t.list) {
             self.lists[list].update(system, positions, cell);
+            if self.lists[list].non_finite().is_some() {
+                return Err(EngineError::Diverged { step: state.step, cause: Divergence::Energy(f64::NAN) });
+            }
         }
         for term in self.terms.iter_mut().filter(|t| t.group == group) {
             let neighbors = term.list.map_or(&self.empty, |k| &self.lists[k]);
