@@ -150,9 +150,12 @@ impl Evaluator {
         let (positions, cell) = (state.positions(), state.cell());
         let outputs = &mut self.groups[usize::from(group)].outputs;
         outputs.reset(system.len(), want);
-        for list in self.terms.iter().filter(|t| t.group == group).filter_map(|t| t.list) {
-            self.lists[list].update(system, positions, cell);
-            if self.lists[list].non_finite().is_some() {
+        for (k, list) in self.lists.iter_mut().enumerate() {
+            if !self.terms.iter().any(|t| t.group == group && t.list == Some(k)) {
+                continue;
+            }
+            list.update(system, positions, cell);
+            if list.non_finite().is_some() {
                 return Err(EngineError::Diverged { step: state.step, cause: Divergence::Energy(f64::NAN) });
             }
         }
