@@ -1,0 +1,440 @@
+//! From a document to everything a run needs, checked.
+use super::diagnostic::InputError;
+use super::document::{Document, GuardSpec, NeighborsSpec, PotentialDocument, PotentialTable, VerdictSpec};
+use super::lattice::positive;
+use super::output::OutputPlan;
+use super::source::Source;
+use super::stage::{StageContext, StagePlan};
+use super::structure::{Start, Structure, check_exists};
+use super::velocities::momentum;
+use caloron_engine::{
+    Cell, Evaluator, Potential, Properties, Quantity, SpecError, State, System, UnitSystem, Vec3, neighbors,
+};
+use caloron_io::Frame;
+use caloron_potentials::BuildContext;
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// An input file with its text, its folder and what it says.
+pub struct InputFile {
+    /// The text.
+    pub source: Source,
+    /// The folder that file names in it are relative to.
+    pub directory: PathBuf,
+    /// What it says.
+    pub document: Document,
+}
+
+/// Everything a run needs.
+pub struct Plan {
+    /// Title of the input.
+    pub title: Option<String>,
+    /// Unit system.
+    pub units: UnitSystem,
+    /// Seed of all random numbers; 0 when the input gives none.
+    pub seed: u64,
+    /// Number of threads the input asks for.
+    pub threads: Option<usize>,
+    /// What is fixed.
+    pub system: Arc<System>,
+    /// What moves, at the start.
+    pub state: State,
+    /// The interactions.
+    pub evaluator: Evaluator,
+    /// Names of the interactions with the name they have in the input, in its order.
+    pub potentials: Vec<String>,
+    /// What is done.
+    pub stages: Vec<StagePlan>,
+    /// What is written.
+    pub output: OutputPlan,
+    /// Limits that stop the run.
+    pub guard: Guard,
+    /// Thresholds of the verdict.
+    pub verdict: Verdict,
+    /// Where the run comes from.
+    pub provenance: Provenance,
+    /// Papers to cite, each once.
+    pub citations: Vec<String>,
+    /// What the user should worry about.
+    pub warnings: Vec<String>,
+    /// What was chosen where the input is silent.
+    pub notes: Vec<String>,
+}
+
+/// Limits that stop a run, internal units (temperature in K or reduced).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Guard {
+    /// Largest force.
+    pub max_force: f64,
+    /// Largest temperature.
+    pub max_temperature: f64,
+    /// Largest move in one step.
+    pub max_displacement: f64,
+}
+
+/// Thresholds of the verdict.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Verdict {
+    /// Drift that warns: kT per nanosecond (reduced: per time unit) and degree of freedom.
+    pub drift_warn: f64,
+    /// Drift that fails.
+    pub drift_fail: f64,
+    /// Standard errors of a mean.
+    pub sigma: f64,
+}
+
+/// Where a run comes from: the text of the input and the files it names with their SHA-256.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Provenance {
+    /// Name of the input file.
+    pub input_name: String,
+    /// Its text.
+    pub input: String,
+    /// SHA-256 of the text, hexadecimal.
+    pub input_sha256: String,
+    /// Files that were read, with their SHA-256.
+    pub files: Vec<(PathBuf, String)>,
+}
+
+/// The interactions of a `PotentialDocument`, built for one structure.
+pub struct Evaluation {
+    /// What is fixed.
+    pub system: Arc<System>,
+    /// The structure.
+    pub state: State,
+    /// The interactions.
+    pub evaluator: Evaluator,
+    /// Papers to cite.
+    pub citations: Vec<String>,
+    /// What the user should worry about.
+    pub warnings: Vec<String>,
+    /// Files that were read, with their SHA-256.
+    pub files: Vec<(PathBuf, String)>,
+}
+
+/// SHA-256 of bytes, hexadecimal.
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Reads the text of an input file.
+fn read_text(path: &Path) -> Result<(Source, PathBuf), InputError> {
+    let name = path.display().to_string();
+    check_exists("", path).map_err(|e| InputError::file(&name, e.message, e.hint.unwrap_or_default()))?;
+    let bytes = std::fs::read(path)
+        .map_err(|e| InputError::file(&name, format!("cannot read the file: {e}"), "check its permissions"))?;
+    let text = String::from_utf8(bytes).map_err(|e| {
+        InputError::file(&name, format!("the file is not UTF-8 text ({e})"), "save it as UTF-8; is it the right file?")
+    })?;
+    let directory = path.parent().unwrap_or(Path::new("")).to_owned();
+    Ok((Source::new(name, text), directory))
+}
+
+impl InputFile {
+    /// Reads and parses a file.
+    ///
+    /// # Errors
+    /// When it cannot be read or says something wrong.
+    pub fn read(path: impl AsRef<Path>) -> Result<Self, InputError> {
+        let (source, directory) = read_text(path.as_ref())?;
+        Self::parse(source, directory)
+    }
+    /// Parses a text; file names in it are relative to `directory`.
+    ///
+    /// # Errors
+    /// When it says something wrong.
+    pub fn parse(source: Source, directory: impl Into<PathBuf>) -> Result<Self, InputError> {
+        let document = Document::parse(&source)?;
+        Ok(Self { source, directory: directory.into(), document })
+    }
+    /// Builds everything the run needs.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, at its place in the text.
+    pub fn build(&self) -> Result<Plan, InputError> {
+        build(&self.document, &self.source, &self.directory)
+    }
+}
+
+/// Builds everything a run needs.
+///
+/// # Errors
+/// The first thing that is wrong, at its place in the text.
+pub fn build(document: &Document, source: &Source, directory: &Path) -> Result<Plan, InputError> {
+    assemble(document, source, directory).map_err(|e| InputError::from_spec(source, e))
+}
+
+fn assemble(document: &Document, source: &Source, directory: &Path) -> Result<Plan, SpecError> {
+    let units = UnitSystem::from(document.units);
+    let seed = document.seed.unwrap_or(0);
+    if document.threads == Some(0) {
+        return Err(SpecError::new("threads", "at least one thread is needed").hint("leave `threads` out for all cores"));
+    }
+    check_stage_names(document)?;
+    let Start { system, state, files, mut notes, mut warnings } =
+        document.system.build(units, seed, directory).map_err(|e| e.within("system"))?;
+    if document.seed.is_none() {
+        notes.push("no seed is given: the run uses seed 0".into());
+    }
+    let parts = Parts { units, directory, system: &system, positions: state.positions(), cell: state.cell() };
+    let mut terms = parts.terms(&document.potential, files)?;
+    warnings.append(&mut terms.warnings);
+    let skin = skin(&document.neighbors, units)?;
+    let evaluator = Evaluator::with_groups(terms.potentials, skin, document.neighbors.search.into());
+    let mut citations: Vec<String> = terms.citations;
+    let mut stages = Vec::new();
+    let mut at_rest = is_at_rest(&system, state.velocities());
+    let external = evaluator.potentials().any(Potential::breaks_symmetry);
+    for (k, spec) in document.stage.iter().enumerate() {
+        let context = StageContext { system: &system, cell: state.cell(), units, at_rest, external };
+        let stage = spec.build(&context, &mut warnings).map_err(|e| e.within(&format!("stage[{k}]")))?;
+        check_provided(&stage, &evaluator).map_err(|e| e.within(&format!("stage[{k}]")))?;
+        at_rest = stage.momentum_removed || spec.minimize.is_some();
+        stages.push(stage);
+    }
+    let output = document
+        .output
+        .build(state.cell().is_fully_periodic(), &mut warnings)
+        .map_err(|e| e.within("output"))?;
+    let guard = guard(&document.guard, units).map_err(|e| e.within("guard"))?;
+    let verdict = verdict(&document.verdict, units).map_err(|e| e.within("verdict"))?;
+    let provenance = Provenance {
+        input_name: source.name().to_owned(),
+        input: source.text().to_owned(),
+        input_sha256: sha256(source.text().as_bytes()),
+        files: hashed(terms.files)?,
+    };
+    citations.dedup();
+    Ok(Plan {
+        title: document.title.clone(),
+        units,
+        seed,
+        threads: document.threads,
+        system: Arc::new(system),
+        state,
+        evaluator,
+        potentials: terms.names,
+        stages,
+        output,
+        guard,
+        verdict,
+        provenance,
+        citations,
+        warnings,
+        notes,
+    })
+}
+
+fn check_stage_names(document: &Document) -> Result<(), SpecError> {
+    if document.stage.is_empty() {
+        return Err(SpecError::new("stage", "nothing is done: the input has no [[stage]]")
+            .hint("add a [[stage]] with a name, its steps and a table such as [stage.nve]"));
+    }
+    for (k, stage) in document.stage.iter().enumerate() {
+        let key = format!("stage[{k}].name");
+        if stage.name.trim().is_empty() {
+            return Err(SpecError::new(key, "the name of a stage must not be empty").hint("name it, such as \"equilibrate\""));
+        }
+        if let Some(first) = document.stage[..k].iter().position(|s| s.name == stage.name) {
+            return Err(SpecError::new(key, format!("the stages {first} and {k} have the same name `{}`", stage.name))
+                .hint("give every stage its own name: output and messages refer to it"));
+        }
+    }
+    Ok(())
+}
+
+/// What every term is built against.
+struct Parts<'a> {
+    units: UnitSystem,
+    directory: &'a Path,
+    system: &'a System,
+    positions: &'a [Vec3],
+    cell: &'a Cell,
+}
+
+struct Terms {
+    potentials: Vec<(Box<dyn Potential>, u8)>,
+    names: Vec<String>,
+    citations: Vec<String>,
+    warnings: Vec<String>,
+    files: Vec<PathBuf>,
+}
+
+impl Parts<'_> {
+    fn terms(&self, tables: &[PotentialTable], files: Vec<PathBuf>) -> Result<Terms, SpecError> {
+        if tables.is_empty() {
+            return Err(SpecError::new("potential", "there are no interactions: the input has no [[potential]]")
+                .hint("add a [[potential]] with a table such as [potential.lennard_jones]"));
+        }
+        let mut context = BuildContext {
+            system: self.system,
+            positions: self.positions,
+            cell: self.cell,
+            units: self.units,
+            directory: self.directory,
+            files,
+        };
+        let mut terms =
+            Terms { potentials: vec![], names: vec![], citations: vec![], warnings: vec![], files: vec![] };
+        let highest = tables.iter().map(|t| t.force_group.unwrap_or(0)).max().unwrap_or(0);
+        for (k, table) in tables.iter().enumerate() {
+            let at = format!("potential[{k}]");
+            let group = table.force_group.unwrap_or(0);
+            if let Some(empty) = (0..highest).find(|g| tables.iter().all(|t| t.force_group.unwrap_or(0) != *g)) {
+                return Err(SpecError::new(format!("{at}.force_group"), format!("no interaction is in force group {empty}"))
+                    .hint(format!("the groups are counted from 0 without gaps; the largest one here is {highest}")));
+            }
+            let potential =
+                table.term.build(&mut context).map_err(|e| e.within(&table.name).within(&at))?;
+            if let Some(cutoff) = potential.cutoff()
+                && !(cutoff > 0.0 && cutoff.is_finite())
+            {
+                return Err(SpecError::new(format!("{at}.{}.cutoff", table.name), "the cutoff must be positive")
+                    .hint("write a distance above zero"));
+            }
+            terms.citations.extend(potential.citations().into_iter().map(str::to_owned));
+            terms.warnings.extend(potential.warnings().into_iter().map(|w| format!("{}: {w}", table.name)));
+            terms.names.push(table.name.clone());
+            terms.potentials.push((potential, group));
+        }
+        terms.files = context.files;
+        Ok(terms)
+    }
+}
+
+fn skin(spec: &NeighborsSpec, units: UnitSystem) -> Result<f64, SpecError> {
+    let default = if units == UnitSystem::Lj { 0.3 } else { 1.0 };
+    let skin = spec.skin.map_or(default, Quantity::internal);
+    if skin >= 0.0 && skin.is_finite() {
+        return Ok(skin);
+    }
+    Err(SpecError::new("neighbors.skin", "the skin must not be negative").hint("write 0 to search at every step"))
+}
+
+/// Every interaction must provide what a stage needs.
+fn check_provided(stage: &StagePlan, evaluator: &Evaluator) -> Result<(), SpecError> {
+    let missing: Properties = stage.sampler.needs().difference(evaluator.provides());
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let lacking = |p: &dyn Potential| !stage.sampler.needs().difference(p.provides() | Properties::EXTRAS).is_empty();
+    let who: Vec<&str> = evaluator.potentials().filter(|p| lacking(*p)).map(|p| p.name()).collect();
+    Err(SpecError::new("", format!("this stage needs {missing:?}, which {} cannot compute", who.join(", ")))
+        .hint("choose another interaction, or a stage that does not change the cell"))
+}
+
+/// True when the total momentum is zero to rounding.
+fn is_at_rest(system: &System, velocities: &[Vec3]) -> bool {
+    let scale: f64 = velocities.iter().zip(system.masses()).map(|(v, m)| m * v.norm()).sum();
+    momentum(system, velocities).norm() <= 1e-12 * scale
+}
+
+fn guard(spec: &GuardSpec, units: UnitSystem) -> Result<Guard, SpecError> {
+    let [force, temperature, displacement] =
+        if units == UnitSystem::Lj { [1e8, 1e4, 1.0] } else { [1e5, 1e6, 2.0] };
+    Ok(Guard {
+        max_force: positive("max_force", spec.max_force.map_or(force, Quantity::internal))?,
+        max_temperature: positive("max_temperature", spec.max_temperature.map_or(temperature, Quantity::internal))?,
+        max_displacement: positive(
+            "max_displacement",
+            spec.max_displacement.map_or(displacement, Quantity::internal),
+        )?,
+    })
+}
+
+fn verdict(spec: &VerdictSpec, units: UnitSystem) -> Result<Verdict, SpecError> {
+    let default = if units == UnitSystem::Lj { 1e-5 } else { 0.01 };
+    let drift_warn = positive("drift_warn", spec.drift_warn.unwrap_or(default))?;
+    let drift_fail = positive("drift_fail", spec.drift_fail.unwrap_or(10.0 * drift_warn))?;
+    if drift_fail < drift_warn {
+        return Err(SpecError::new("drift_fail", "the drift that fails is below the one that warns")
+            .hint("give `drift_fail` a larger value than `drift_warn`"));
+    }
+    Ok(Verdict { drift_warn, drift_fail, sigma: positive("sigma", spec.sigma.unwrap_or(4.0))? })
+}
+
+/// Files with their SHA-256, each once.
+fn hashed(mut files: Vec<PathBuf>) -> Result<Vec<(PathBuf, String)>, SpecError> {
+    let mut seen = Vec::new();
+    files.retain(|f| !seen.contains(f) && { seen.push(f.clone()); true });
+    files
+        .into_iter()
+        .map(|file| {
+            let bytes = std::fs::read(&file)
+                .map_err(|e| SpecError::new("", format!("cannot read `{}` again: {e}", file.display())))?;
+            let hash = sha256(&bytes);
+            Ok((file, hash))
+        })
+        .collect()
+}
+
+/// A file of interactions with its text and its folder.
+pub struct PotentialFile {
+    /// The text.
+    pub source: Source,
+    /// The folder that file names in it are relative to.
+    pub directory: PathBuf,
+    /// What it says.
+    pub document: PotentialDocument,
+}
+
+impl PotentialFile {
+    /// Reads and parses a file.
+    ///
+    /// # Errors
+    /// When it cannot be read or says something wrong.
+    pub fn read(path: impl AsRef<Path>) -> Result<Self, InputError> {
+        let (source, directory) = read_text(path.as_ref())?;
+        Self::parse(source, directory)
+    }
+    /// Parses a text; file names in it are relative to `directory`.
+    ///
+    /// # Errors
+    /// When it says something wrong.
+    pub fn parse(source: Source, directory: impl Into<PathBuf>) -> Result<Self, InputError> {
+        let document = PotentialDocument::parse(&source)?;
+        Ok(Self { source, directory: directory.into(), document })
+    }
+    /// The interactions for a structure.
+    ///
+    /// # Errors
+    /// When the structure or an interaction is wrong.
+    pub fn build_for(&self, frame: Frame) -> Result<Evaluation, InputError> {
+        self.assemble(frame).map_err(|e| InputError::from_spec(&self.source, e))
+    }
+    fn assemble(&self, frame: Frame) -> Result<Evaluation, SpecError> {
+        let document = &self.document;
+        let units = UnitSystem::from(document.units);
+        let structure = Structure::from_frame(frame);
+        if structure.len() == 0 {
+            return Err(SpecError::new("", "the structure has no atoms").hint("give a file with atoms"));
+        }
+        if let Some(i) = structure.positions.iter().position(|r| !r.iter().all(|x| x.is_finite())) {
+            return Err(SpecError::new("", format!("the position of atom {i} is not finite")).hint("correct the file"));
+        }
+        // species that this structure does not have are no mistake here: the file serves many structures
+        let has = |name: &String| structure.symbols.iter().any(|s| s == name);
+        let masses = document.masses.iter().filter(|(k, _)| has(k)).map(|(k, v)| (k.clone(), *v)).collect();
+        let charges = document.charges.iter().filter(|(k, _)| has(k)).map(|(k, v)| (k.clone(), *v)).collect();
+        let system = structure.system(&masses, &charges, units)?;
+        let parts = Parts {
+            units,
+            directory: &self.directory,
+            system: &system,
+            positions: &structure.positions,
+            cell: &structure.cell,
+        };
+        let terms = parts.terms(&document.potential, Vec::new())?;
+        let search: neighbors::Search = document.neighbors.search.into();
+        let evaluator = Evaluator::with_groups(terms.potentials, skin(&document.neighbors, units)?, search);
+        Ok(Evaluation {
+            system: Arc::new(system),
+            state: State::at_rest(structure.positions, structure.cell),
+            evaluator,
+            citations: terms.citations,
+            warnings: terms.warnings,
+            files: hashed(terms.files)?,
+        })
+    }
+}

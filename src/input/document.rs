@@ -1,0 +1,360 @@
+//! What an input file can say, as types: the schema and the reference are made from them.
+use super::diagnostic::InputError;
+use super::output::OutputSpec;
+use super::source::Source;
+use super::stage::StageSpec;
+use super::structure::SystemSpec;
+use super::visitors::variants;
+use caloron_engine::quantity::{Charge, Force, Length, Mass, Temperature, reading_in};
+use caloron_engine::{Quantity, UnitSystem, neighbors};
+use caloron_potentials::PotentialSpec;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{self, EnumAccess, MapAccess, VariantAccess};
+use serde::{Deserialize, Deserializer};
+use std::{borrow::Cow, collections::BTreeMap, fmt};
+
+/// An input file.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Document {
+    /// A line that says what this is; it goes into the output files.
+    pub title: Option<String>,
+    /// Unit system; default "physical".
+    #[serde(default)]
+    pub units: UnitsSpec,
+    /// Seed of all random numbers of the run; default 0. Equal seeds give equal results.
+    pub seed: Option<u64>,
+    /// Number of threads; default all cores. Results do not depend on it.
+    pub threads: Option<usize>,
+    /// What is simulated.
+    pub system: SystemSpec,
+    /// The interactions. Every `[[potential]]` adds its energy to the others.
+    #[serde(default)]
+    pub potential: Vec<PotentialTable>,
+    /// Search for neighbours.
+    #[serde(default)]
+    pub neighbors: NeighborsSpec,
+    /// What is done, one `[[stage]]` after the other; each starts from where the one before ended.
+    #[serde(default)]
+    pub stage: Vec<StageSpec>,
+    /// What is written.
+    #[serde(default)]
+    pub output: OutputSpec,
+    /// Limits that stop a run which leaves the physical domain.
+    #[serde(default)]
+    pub guard: GuardSpec,
+    /// Thresholds of the verdict at the end of each stage.
+    #[serde(default)]
+    pub verdict: VerdictSpec,
+}
+
+/// How numbers are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UnitsSpec {
+    /// Every physical value carries its unit: "2 fs", "300 K".
+    #[default]
+    Physical,
+    /// Reduced Lennard-Jones units (epsilon = sigma = m = k_B = 1): values are plain numbers.
+    Lj,
+}
+
+impl From<UnitsSpec> for UnitSystem {
+    fn from(units: UnitsSpec) -> Self {
+        match units {
+            UnitsSpec::Physical => Self::Physical,
+            UnitsSpec::Lj => Self::Lj,
+        }
+    }
+}
+
+/// An interaction, named by its one key, and its force group.
+#[derive(Clone, Debug)]
+pub struct PotentialTable {
+    /// Force group for multiple time steps; default 0, the slowest.
+    pub force_group: Option<u8>,
+    /// Name of the interaction, as written.
+    pub name: String,
+    /// The interaction.
+    pub term: PotentialSpec,
+}
+
+/// Keys of a potential table besides the name of the interaction.
+const SHARED_KEYS: [&str; 1] = ["force_group"];
+
+/// A key of a potential table, checked where it stands so that an error has its place.
+enum PotentialKey {
+    ForceGroup,
+    Term(String),
+}
+
+impl<'de> Deserialize<'de> for PotentialKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl de::Visitor<'_> for Visitor {
+            type Value = PotentialKey;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of an interaction")
+            }
+            fn visit_str<E: de::Error>(self, key: &str) -> Result<Self::Value, E> {
+                if key == SHARED_KEYS[0] {
+                    return Ok(PotentialKey::ForceGroup);
+                }
+                let terms = variants::<PotentialSpec>();
+                if terms.contains(&key) {
+                    return Ok(PotentialKey::Term(key.to_owned()));
+                }
+                let known: Vec<String> =
+                    terms.iter().chain(&SHARED_KEYS).map(|name| format!("`{name}`")).collect();
+                Err(E::custom(format!("unknown field `{key}`, expected one of {}", known.join(", "))))
+            }
+        }
+        deserializer.deserialize_identifier(Visitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for PotentialTable {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = PotentialTable;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a table with the name of one interaction")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let (mut force_group, mut term) = (None, None);
+                while let Some(key) = map.next_key::<PotentialKey>()? {
+                    match key {
+                        PotentialKey::ForceGroup => force_group = Some(map.next_value()?),
+                        PotentialKey::Term(name) => {
+                            if let Some((first, _)) = &term {
+                                return Err(de::Error::custom(format!(
+                                    "`{first}` and `{name}` stand in one [[potential]]; \
+                                     hint: every interaction has its own [[potential]] table"
+                                )));
+                            }
+                            let spec = PotentialSpec::deserialize(Named { name: &name, map: &mut map })?;
+                            term = Some((name, spec));
+                        }
+                    }
+                }
+                let Some((name, term)) = term else {
+                    let known = variants::<PotentialSpec>().join(", ");
+                    return Err(de::Error::custom(format!(
+                        "this [[potential]] names no interaction; hint: add a table such as \
+                         [potential.NAME] with one of {known}"
+                    )));
+                };
+                Ok(PotentialTable { force_group, name, term })
+            }
+        }
+        deserializer.deserialize_map(Visitor)
+    }
+}
+
+/// An entry of a map as the variant of an enum: its key is the name, its value the content.
+struct Named<'a, A> {
+    name: &'a str,
+    map: &'a mut A,
+}
+
+impl<'de, A: MapAccess<'de>> Deserializer<'de> for Named<'_, A> {
+    type Error = A::Error;
+    fn deserialize_any<V: de::Visitor<'de>>(self, visitor: V) -> Result<V::Value, A::Error> {
+        visitor.visit_enum(self)
+    }
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+    }
+}
+
+impl<'de, A: MapAccess<'de>> EnumAccess<'de> for Named<'_, A> {
+    type Error = A::Error;
+    type Variant = Self;
+    fn variant_seed<S: de::DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self), A::Error> {
+        let name = de::value::StrDeserializer::<A::Error>::new(self.name);
+        Ok((seed.deserialize(name)?, self))
+    }
+}
+
+impl<'de, A: MapAccess<'de>> VariantAccess<'de> for Named<'_, A> {
+    type Error = A::Error;
+    fn unit_variant(self) -> Result<(), A::Error> {
+        self.map.next_value()
+    }
+    fn newtype_variant_seed<S: de::DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, A::Error> {
+        self.map.next_value_seed(seed)
+    }
+    fn tuple_variant<V: de::Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, A::Error> {
+        self.map.next_value_seed(AsSequence(visitor))
+    }
+    fn struct_variant<V: de::Visitor<'de>>(
+        self,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, A::Error> {
+        self.map.next_value_seed(AsMap(visitor))
+    }
+}
+
+/// Reads a value as a list with the visitor of a tuple variant.
+struct AsSequence<V>(V);
+
+impl<'de, V: de::Visitor<'de>> de::DeserializeSeed<'de> for AsSequence<V> {
+    type Value = V::Value;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {
+        deserializer.deserialize_seq(self.0)
+    }
+}
+
+/// Reads a value as a table with the visitor of a struct variant.
+struct AsMap<V>(V);
+
+impl<'de, V: de::Visitor<'de>> de::DeserializeSeed<'de> for AsMap<V> {
+    type Value = V::Value;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {
+        deserializer.deserialize_map(self.0)
+    }
+}
+
+impl JsonSchema for PotentialTable {
+    fn schema_name() -> Cow<'static, str> {
+        "Potential".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let group = json_schema!({
+            "type": "integer", "minimum": 0, "maximum": 255,
+            "description": "Force group for multiple time steps; default 0, the slowest.",
+        });
+        let mut schema = PotentialSpec::json_schema(generator);
+        let choices = schema.get_mut("oneOf").and_then(|v| v.as_array_mut());
+        for choice in choices.into_iter().flatten() {
+            if let Some(properties) = choice.get_mut("properties").and_then(|p| p.as_object_mut()) {
+                properties.insert(SHARED_KEYS[0].into(), group.clone().into());
+            }
+        }
+        schema.insert(
+            "description".into(),
+            "An interaction, named by its one key, and optionally its force group.".into(),
+        );
+        schema
+    }
+}
+
+/// Search for neighbours: `[neighbors]`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NeighborsSpec {
+    /// Distance beyond the cutoff up to which neighbours are listed; a wider skin means fewer but longer lists,
+    /// results do not depend on it. Default 1 Å, in reduced units 0.3.
+    pub skin: Option<Quantity<Length>>,
+    /// How neighbours are searched; default "auto".
+    #[serde(default)]
+    pub search: SearchSpec,
+}
+
+/// How neighbours are searched. All give the same neighbours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SearchSpec {
+    /// The fastest for the geometry.
+    #[default]
+    Auto,
+    /// A grid of cells: dense systems.
+    CellGrid,
+    /// A k-d tree: open, sparse or strongly inhomogeneous systems.
+    KdTree,
+    /// Every pair of all images: slow, for checks.
+    BruteForce,
+}
+
+impl From<SearchSpec> for neighbors::Search {
+    fn from(search: SearchSpec) -> Self {
+        match search {
+            SearchSpec::Auto => Self::Auto,
+            SearchSpec::CellGrid => Self::CellGrid,
+            SearchSpec::KdTree => Self::KdTree,
+            SearchSpec::BruteForce => Self::BruteForce,
+        }
+    }
+}
+
+/// Limits that stop a run: `[guard]`. The step, the atom and its neighbours are reported and the last good frame
+/// is written. Energies, forces and positions that are not finite always stop it.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GuardSpec {
+    /// Largest force on an atom; default 1e5 eV/Å, in reduced units 1e8.
+    pub max_force: Option<Quantity<Force>>,
+    /// Largest temperature; default 1e6 K, in reduced units 1e4.
+    pub max_temperature: Option<Quantity<Temperature>>,
+    /// Largest move of an atom in one step; default 2 Å, in reduced units 1.
+    pub max_displacement: Option<Quantity<Length>>,
+}
+
+/// Thresholds of the verdict: `[verdict]`. A value beyond the first threshold warns, beyond the second fails.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VerdictSpec {
+    /// Drift of the conserved quantity that warns, in kT per nanosecond (in reduced units: per time unit) and
+    /// degree of freedom; default 0.01 (in reduced units 1e-5).
+    pub drift_warn: Option<f64>,
+    /// Drift that fails, same unit; default ten times `drift_warn`.
+    pub drift_fail: Option<f64>,
+    /// Standard errors by which a mean temperature or pressure may differ from its target; default 4.
+    pub sigma: Option<f64>,
+}
+
+impl Document {
+    /// Reads a text.
+    ///
+    /// # Errors
+    /// What is wrong with it, and where.
+    pub fn parse(source: &Source) -> Result<Self, InputError> {
+        read(source)
+    }
+}
+
+/// What `--potential FILE.toml` of `eval` and `relax` holds: the interactions and what they need to know of
+/// the atoms. An input file without its run.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PotentialDocument {
+    /// A line that says what this is.
+    pub title: Option<String>,
+    /// Unit system; default "physical".
+    #[serde(default)]
+    pub units: UnitsSpec,
+    /// The interactions. Every `[[potential]]` adds its energy to the others.
+    #[serde(default)]
+    pub potential: Vec<PotentialTable>,
+    /// Search for neighbours.
+    #[serde(default)]
+    pub neighbors: NeighborsSpec,
+    /// Mass of each species. Default: those of the file, else the standard atomic weights; 1 with `units = "lj"`.
+    #[serde(default)]
+    pub masses: BTreeMap<String, Quantity<Mass>>,
+    /// Charge of each species. Default: those of the file, else 0.
+    #[serde(default)]
+    pub charges: BTreeMap<String, Quantity<Charge>>,
+}
+
+impl PotentialDocument {
+    /// Reads a text.
+    ///
+    /// # Errors
+    /// What is wrong with it, and where.
+    pub fn parse(source: &Source) -> Result<Self, InputError> {
+        read(source)
+    }
+}
+
+/// Reads a text in the unit system it names.
+fn read<T: de::DeserializeOwned>(source: &Source) -> Result<T, InputError> {
+    let units = match source.top_level_string("units").as_deref() {
+        Some("lj") => UnitSystem::Lj,
+        _ => UnitSystem::Physical,
+    };
+    reading_in(units, || toml::from_str(source.text())).map_err(|e| InputError::from_toml(source, &e))
+}
