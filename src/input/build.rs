@@ -1,14 +1,15 @@
 //! From a document to everything a run needs, checked.
 use super::diagnostic::InputError;
-use super::document::{Document, GuardSpec, NeighborsSpec, PotentialDocument, PotentialTable, VerdictSpec};
+use super::document::{Document, NeighborsSpec, PotentialDocument, PotentialTable, VerdictSpec};
 use super::lattice::positive;
 use super::output::OutputPlan;
 use super::source::Source;
 use super::stage::{StageContext, StagePlan};
 use super::structure::{Start, Structure, check_exists};
 use super::velocities::momentum;
+use caloron_engine::guard::Limits;
 use caloron_engine::{
-    Cell, Evaluator, Potential, Properties, Quantity, SpecError, State, System, UnitSystem, Vec3, neighbors,
+    Evaluator, Potential, Properties, Quantity, SpecError, State, System, UnitSystem, Vec3, neighbors,
 };
 use caloron_io::Frame;
 use caloron_potentials::BuildContext;
@@ -49,7 +50,7 @@ pub struct Plan {
     /// What is written.
     pub output: OutputPlan,
     /// Limits that stop the run.
-    pub guard: Guard,
+    pub guard: Limits,
     /// Thresholds of the verdict.
     pub verdict: Verdict,
     /// Where the run comes from.
@@ -60,17 +61,6 @@ pub struct Plan {
     pub warnings: Vec<String>,
     /// What was chosen where the input is silent.
     pub notes: Vec<String>,
-}
-
-/// Limits that stop a run, internal units (temperature in K or reduced).
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Guard {
-    /// Largest force.
-    pub max_force: f64,
-    /// Largest temperature.
-    pub max_temperature: f64,
-    /// Largest move in one step.
-    pub max_displacement: f64,
 }
 
 /// Thresholds of the verdict.
@@ -122,10 +112,15 @@ pub fn sha256(bytes: &[u8]) -> String {
 fn read_text(path: &Path) -> Result<(Source, PathBuf), InputError> {
     let name = path.display().to_string();
     check_exists("", path).map_err(|e| InputError::file(&name, e.message, e.hint.unwrap_or_default()))?;
-    let bytes = std::fs::read(path)
-        .map_err(|e| InputError::file(&name, format!("cannot read the file: {e}"), "check its permissions"))?;
+    let bytes = std::fs::read(path).map_err(|e| {
+        InputError::file(&name, format!("cannot read the file: {e}"), "check its permissions")
+    })?;
     let text = String::from_utf8(bytes).map_err(|e| {
-        InputError::file(&name, format!("the file is not UTF-8 text ({e})"), "save it as UTF-8; is it the right file?")
+        InputError::file(
+            &name,
+            format!("the file is not UTF-8 text ({e})"),
+            "save it as UTF-8; is it the right file?",
+        )
     })?;
     let directory = path.parent().unwrap_or(Path::new("")).to_owned();
     Ok((Source::new(name, text), directory))
@@ -169,7 +164,8 @@ fn assemble(document: &Document, source: &Source, directory: &Path) -> Result<Pl
     let units = UnitSystem::from(document.units);
     let seed = document.seed.unwrap_or(0);
     if document.threads == Some(0) {
-        return Err(SpecError::new("threads", "at least one thread is needed").hint("leave `threads` out for all cores"));
+        return Err(SpecError::new("threads", "at least one thread is needed")
+            .hint("leave `threads` out for all cores"));
     }
     check_stage_names(document)?;
     let Start { system, state, files, mut notes, mut warnings } =
@@ -177,7 +173,7 @@ fn assemble(document: &Document, source: &Source, directory: &Path) -> Result<Pl
     if document.seed.is_none() {
         notes.push("no seed is given: the run uses seed 0".into());
     }
-    let parts = Parts { units, directory, system: &system, positions: state.positions(), cell: state.cell() };
+    let parts = Parts { units, directory, system: &system, positions: state.positions() };
     let mut terms = parts.terms(&document.potential, files)?;
     warnings.append(&mut terms.warnings);
     let skin = skin(&document.neighbors, units)?;
@@ -187,8 +183,10 @@ fn assemble(document: &Document, source: &Source, directory: &Path) -> Result<Pl
     let mut at_rest = is_at_rest(&system, state.velocities());
     let external = evaluator.potentials().any(Potential::breaks_symmetry);
     for (k, spec) in document.stage.iter().enumerate() {
-        let context = StageContext { system: &system, cell: state.cell(), units, at_rest, external };
+        let groups = evaluator.groups();
+        let context = StageContext { system: &system, state: &state, units, groups, at_rest, external };
         let stage = spec.build(&context, &mut warnings).map_err(|e| e.within(&format!("stage[{k}]")))?;
+        citations.extend(stage.citations.iter().map(|&c| c.to_owned()));
         check_provided(&stage, &evaluator).map_err(|e| e.within(&format!("stage[{k}]")))?;
         at_rest = stage.momentum_removed || spec.minimize.is_some();
         stages.push(stage);
@@ -197,7 +195,7 @@ fn assemble(document: &Document, source: &Source, directory: &Path) -> Result<Pl
         .output
         .build(state.cell().is_fully_periodic(), &mut warnings)
         .map_err(|e| e.within("output"))?;
-    let guard = guard(&document.guard, units).map_err(|e| e.within("guard"))?;
+    let guard = document.guard.build(units).map_err(|e| e.within("guard"))?;
     let verdict = verdict(&document.verdict, units).map_err(|e| e.within("verdict"))?;
     let provenance = Provenance {
         input_name: source.name().to_owned(),
@@ -205,7 +203,7 @@ fn assemble(document: &Document, source: &Source, directory: &Path) -> Result<Pl
         input_sha256: sha256(source.text().as_bytes()),
         files: hashed(terms.files)?,
     };
-    citations.dedup();
+    unique(&mut citations);
     Ok(Plan {
         title: document.title.clone(),
         units,
@@ -234,11 +232,15 @@ fn check_stage_names(document: &Document) -> Result<(), SpecError> {
     for (k, stage) in document.stage.iter().enumerate() {
         let key = format!("stage[{k}].name");
         if stage.name.trim().is_empty() {
-            return Err(SpecError::new(key, "the name of a stage must not be empty").hint("name it, such as \"equilibrate\""));
+            return Err(SpecError::new(key, "the name of a stage must not be empty")
+                .hint("name it, such as \"equilibrate\""));
         }
         if let Some(first) = document.stage[..k].iter().position(|s| s.name == stage.name) {
-            return Err(SpecError::new(key, format!("the stages {first} and {k} have the same name `{}`", stage.name))
-                .hint("give every stage its own name: output and messages refer to it"));
+            return Err(SpecError::new(
+                key,
+                format!("the stages {first} and {k} have the same name `{}`", stage.name),
+            )
+            .hint("give every stage its own name: output and messages refer to it"));
         }
     }
     Ok(())
@@ -250,7 +252,6 @@ struct Parts<'a> {
     directory: &'a Path,
     system: &'a System,
     positions: &'a [Vec3],
-    cell: &'a Cell,
 }
 
 struct Terms {
@@ -264,13 +265,15 @@ struct Terms {
 impl Parts<'_> {
     fn terms(&self, tables: &[PotentialTable], files: Vec<PathBuf>) -> Result<Terms, SpecError> {
         if tables.is_empty() {
-            return Err(SpecError::new("potential", "there are no interactions: the input has no [[potential]]")
-                .hint("add a [[potential]] with a table such as [potential.lennard_jones]"));
+            return Err(SpecError::new(
+                "potential",
+                "there are no interactions: the input has no [[potential]]",
+            )
+            .hint("add a [[potential]] with a table such as [potential.lennard_jones]"));
         }
         let mut context = BuildContext {
             system: self.system,
             positions: self.positions,
-            cell: self.cell,
             units: self.units,
             directory: self.directory,
             files,
@@ -281,17 +284,26 @@ impl Parts<'_> {
         for (k, table) in tables.iter().enumerate() {
             let at = format!("potential[{k}]");
             let group = table.force_group.unwrap_or(0);
-            if let Some(empty) = (0..highest).find(|g| tables.iter().all(|t| t.force_group.unwrap_or(0) != *g)) {
-                return Err(SpecError::new(format!("{at}.force_group"), format!("no interaction is in force group {empty}"))
-                    .hint(format!("the groups are counted from 0 without gaps; the largest one here is {highest}")));
+            if let Some(empty) =
+                (0..highest).find(|g| tables.iter().all(|t| t.force_group.unwrap_or(0) != *g))
+            {
+                return Err(SpecError::new(
+                    format!("{at}.force_group"),
+                    format!("no interaction is in force group {empty}"),
+                )
+                .hint(format!(
+                    "the groups are counted from 0 without gaps; the largest one here is {highest}"
+                )));
             }
-            let potential =
-                table.term.build(&mut context).map_err(|e| e.within(&table.name).within(&at))?;
+            let potential = table.term.build(&mut context).map_err(|e| e.within(&table.name).within(&at))?;
             if let Some(cutoff) = potential.cutoff()
                 && !(cutoff > 0.0 && cutoff.is_finite())
             {
-                return Err(SpecError::new(format!("{at}.{}.cutoff", table.name), "the cutoff must be positive")
-                    .hint("write a distance above zero"));
+                return Err(SpecError::new(
+                    format!("{at}.{}.cutoff", table.name),
+                    "the cutoff must be positive",
+                )
+                .hint("write a distance above zero"));
             }
             terms.citations.extend(potential.citations().into_iter().map(str::to_owned));
             terms.warnings.extend(potential.warnings().into_iter().map(|w| format!("{}: {w}", table.name)));
@@ -309,7 +321,8 @@ fn skin(spec: &NeighborsSpec, units: UnitSystem) -> Result<f64, SpecError> {
     if skin >= 0.0 && skin.is_finite() {
         return Ok(skin);
     }
-    Err(SpecError::new("neighbors.skin", "the skin must not be negative").hint("write 0 to search at every step"))
+    Err(SpecError::new("neighbors.skin", "the skin must not be negative")
+        .hint("write 0 to search at every step"))
 }
 
 /// Every interaction must provide what a stage needs.
@@ -318,7 +331,8 @@ fn check_provided(stage: &StagePlan, evaluator: &Evaluator) -> Result<(), SpecEr
     if missing.is_empty() {
         return Ok(());
     }
-    let lacking = |p: &dyn Potential| !stage.sampler.needs().difference(p.provides() | Properties::EXTRAS).is_empty();
+    let lacking =
+        |p: &dyn Potential| !stage.sampler.needs().difference(p.provides() | Properties::EXTRAS).is_empty();
     let who: Vec<&str> = evaluator.potentials().filter(|p| lacking(*p)).map(|p| p.name()).collect();
     Err(SpecError::new("", format!("this stage needs {missing:?}, which {} cannot compute", who.join(", ")))
         .hint("choose another interaction, or a stage that does not change the cell"))
@@ -328,19 +342,6 @@ fn check_provided(stage: &StagePlan, evaluator: &Evaluator) -> Result<(), SpecEr
 fn is_at_rest(system: &System, velocities: &[Vec3]) -> bool {
     let scale: f64 = velocities.iter().zip(system.masses()).map(|(v, m)| m * v.norm()).sum();
     momentum(system, velocities).norm() <= 1e-12 * scale
-}
-
-fn guard(spec: &GuardSpec, units: UnitSystem) -> Result<Guard, SpecError> {
-    let [force, temperature, displacement] =
-        if units == UnitSystem::Lj { [1e8, 1e4, 1.0] } else { [1e5, 1e6, 2.0] };
-    Ok(Guard {
-        max_force: positive("max_force", spec.max_force.map_or(force, Quantity::internal))?,
-        max_temperature: positive("max_temperature", spec.max_temperature.map_or(temperature, Quantity::internal))?,
-        max_displacement: positive(
-            "max_displacement",
-            spec.max_displacement.map_or(displacement, Quantity::internal),
-        )?,
-    })
 }
 
 fn verdict(spec: &VerdictSpec, units: UnitSystem) -> Result<Verdict, SpecError> {
@@ -354,10 +355,21 @@ fn verdict(spec: &VerdictSpec, units: UnitSystem) -> Result<Verdict, SpecError> 
     Ok(Verdict { drift_warn, drift_fail, sigma: positive("sigma", spec.sigma.unwrap_or(4.0))? })
 }
 
+/// Every item once, in the order of first appearance.
+fn unique<T: Clone + PartialEq>(items: &mut Vec<T>) {
+    let mut seen: Vec<T> = Vec::new();
+    items.retain(|item| {
+        let is_new = !seen.contains(item);
+        if is_new {
+            seen.push(item.clone());
+        }
+        is_new
+    });
+}
+
 /// Files with their SHA-256, each once.
 fn hashed(mut files: Vec<PathBuf>) -> Result<Vec<(PathBuf, String)>, SpecError> {
-    let mut seen = Vec::new();
-    files.retain(|f| !seen.contains(f) && { seen.push(f.clone()); true });
+    unique(&mut files);
     files
         .into_iter()
         .map(|file| {
@@ -411,20 +423,16 @@ impl PotentialFile {
             return Err(SpecError::new("", "the structure has no atoms").hint("give a file with atoms"));
         }
         if let Some(i) = structure.positions.iter().position(|r| !r.iter().all(|x| x.is_finite())) {
-            return Err(SpecError::new("", format!("the position of atom {i} is not finite")).hint("correct the file"));
+            return Err(SpecError::new("", format!("the position of atom {i} is not finite"))
+                .hint("correct the file"));
         }
         // species that this structure does not have are no mistake here: the file serves many structures
         let has = |name: &String| structure.symbols.iter().any(|s| s == name);
         let masses = document.masses.iter().filter(|(k, _)| has(k)).map(|(k, v)| (k.clone(), *v)).collect();
         let charges = document.charges.iter().filter(|(k, _)| has(k)).map(|(k, v)| (k.clone(), *v)).collect();
         let system = structure.system(&masses, &charges, units)?;
-        let parts = Parts {
-            units,
-            directory: &self.directory,
-            system: &system,
-            positions: &structure.positions,
-            cell: &structure.cell,
-        };
+        let parts =
+            Parts { units, directory: &self.directory, system: &system, positions: &structure.positions };
         let terms = parts.terms(&document.potential, Vec::new())?;
         let search: neighbors::Search = document.neighbors.search.into();
         let evaluator = Evaluator::with_groups(terms.potentials, skin(&document.neighbors, units)?, search);

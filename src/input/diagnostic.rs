@@ -140,7 +140,9 @@ impl Reworded {
             hint: hint.to_owned(),
             missing: None,
         };
-        if let Some(kind) = ["field", "variant"].iter().find(|k| message.starts_with(&format!("unknown {k} `"))) {
+        if let Some(kind) =
+            ["field", "variant"].iter().find(|k| message.starts_with(&format!("unknown {k} `")))
+        {
             let what = if *kind == "field" { "key" } else { "name" };
             let valid = &names[1..];
             let hint = match nearest(first, valid.iter().map(String::as_str)) {
@@ -166,10 +168,16 @@ impl Reworded {
             };
         }
         if message.starts_with("duplicate field `") || message.starts_with("duplicate key") {
-            return plain(message.to_owned(), None, "every key may stand only once in a table: keep one of them");
+            return plain(
+                message.to_owned(),
+                None,
+                "every key may stand only once in a table: keep one of them",
+            );
         }
         for start in ["invalid type: ", "invalid value: ", "invalid length "] {
-            if let Some((found, expected)) = message.strip_prefix(start).and_then(|m| m.rsplit_once(", expected ")) {
+            if let Some((found, expected)) =
+                message.strip_prefix(start).and_then(|m| m.rsplit_once(", expected "))
+            {
                 let expected = plain_type(expected);
                 let found = plain_found(found, start == "invalid length ");
                 let hint = format!("write {expected} here");

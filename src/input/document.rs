@@ -5,7 +5,8 @@ use super::source::Source;
 use super::stage::StageSpec;
 use super::structure::SystemSpec;
 use super::visitors::variants;
-use caloron_engine::quantity::{Charge, Force, Length, Mass, Temperature, reading_in};
+use caloron_engine::guard::LimitsSpec;
+use caloron_engine::quantity::{Charge, Length, Mass, reading_in};
 use caloron_engine::{Quantity, UnitSystem, neighbors};
 use caloron_potentials::PotentialSpec;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -40,9 +41,10 @@ pub struct Document {
     /// What is written.
     #[serde(default)]
     pub output: OutputSpec,
-    /// Limits that stop a run which leaves the physical domain.
+    /// Limits that stop a run which leaves the physical domain: the step, the atom and its neighbours are reported.
+    /// Energies, forces and positions that are not finite always stop it.
     #[serde(default)]
-    pub guard: GuardSpec,
+    pub guard: LimitsSpec,
     /// Thresholds of the verdict at the end of each stage.
     #[serde(default)]
     pub verdict: VerdictSpec,
@@ -278,19 +280,6 @@ impl From<SearchSpec> for neighbors::Search {
             SearchSpec::BruteForce => Self::BruteForce,
         }
     }
-}
-
-/// Limits that stop a run: `[guard]`. The step, the atom and its neighbours are reported and the last good frame
-/// is written. Energies, forces and positions that are not finite always stop it.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct GuardSpec {
-    /// Largest force on an atom; default 1e5 eV/Å, in reduced units 1e8.
-    pub max_force: Option<Quantity<Force>>,
-    /// Largest temperature; default 1e6 K, in reduced units 1e4.
-    pub max_temperature: Option<Quantity<Temperature>>,
-    /// Largest move of an atom in one step; default 2 Å, in reduced units 1.
-    pub max_displacement: Option<Quantity<Length>>,
 }
 
 /// Thresholds of the verdict: `[verdict]`. A value beyond the first threshold warns, beyond the second fails.

@@ -57,11 +57,15 @@ pub(crate) fn find<'s>(system: &'s System, name: &str) -> Result<&'s [u32], Spec
 
 fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> SpecError {
     let names: Vec<&str> = known.collect();
-    SpecError::new("", format!("there is no group `{name}`")).hint(match nearest(name, names.iter().copied()) {
-        Some(n) => format!("did you mean `{n}`?"),
-        None if names.is_empty() => "define it: `groups = { NAME = { species = [\"Ar\"] } }` in [system]".into(),
-        None => format!("the groups are {}", names.join(", ")),
-    })
+    SpecError::new("", format!("there is no group `{name}`")).hint(
+        match nearest(name, names.iter().copied()) {
+            Some(n) => format!("did you mean `{n}`?"),
+            None if names.is_empty() => {
+                "define it: `groups = { NAME = { species = [\"Ar\"] } }` in [system]".into()
+            }
+            None => format!("the groups are {}", names.join(", ")),
+        },
+    )
 }
 
 /// All groups; errors are relative to the table that holds `groups`.
@@ -92,7 +96,8 @@ impl<'a> Resolver<'a> {
             return Ok(());
         }
         let Some(spec) = self.specs.get(name) else {
-            return Err(unknown(name, self.specs.keys().map(String::as_str)).within(above.last().copied().unwrap_or("")));
+            return Err(unknown(name, self.specs.keys().map(String::as_str))
+                .within(above.last().copied().unwrap_or("")));
         };
         if above.contains(&name) {
             return Err(SpecError::new(name, format!("the group `{name}` is defined by itself"))
@@ -149,8 +154,10 @@ impl<'a> Resolver<'a> {
                 let known = || self.system.species().iter().map(|s| s.symbol.as_str());
                 for (k, name) in names.iter().enumerate() {
                     if !known().any(|s| s == name) {
-                        let error =
-                            SpecError::new(format!("species[{k}]"), format!("no atom has the species `{name}`"));
+                        let error = SpecError::new(
+                            format!("species[{k}]"),
+                            format!("no atom has the species `{name}`"),
+                        );
                         return Err(error.hint(match nearest(name, known()) {
                             Some(s) => format!("did you mean `{s}`?"),
                             None => format!("the species are {}", known().collect::<Vec<_>>().join(", ")),
@@ -160,11 +167,14 @@ impl<'a> Resolver<'a> {
                 filter(&|i| names.iter().any(|s| s == self.system.symbol(i)))
             }
             GroupSpec::Box(region) => {
-                let bound = |b: &Option<[Quantity<Length>; 3]>, k: usize, none: f64| b.map_or(none, |b| b[k].internal());
+                let bound = |b: &Option<[Quantity<Length>; 3]>, k: usize, none: f64| {
+                    b.map_or(none, |b| b[k].internal())
+                };
                 filter(&|i| {
                     (0..3).all(|k| {
                         let x = self.positions[i][k];
-                        x >= bound(&region.min, k, f64::NEG_INFINITY) && x <= bound(&region.max, k, f64::INFINITY)
+                        x >= bound(&region.min, k, f64::NEG_INFINITY)
+                            && x <= bound(&region.max, k, f64::INFINITY)
                     })
                 })
             }

@@ -173,8 +173,9 @@ impl LatticeSpec {
         let (name, repeat) = self.repeat();
         let inner = || -> Result<Structure, SpecError> {
             let (h, sites) = self.cell_and_sites()?;
-            let cell = Cell::from_matrix(h, [true; 3])
-                .map_err(|e| SpecError::new("vectors", e.to_string()).hint("give three independent vectors"))?;
+            let cell = Cell::from_matrix(h, [true; 3]).map_err(|e| {
+                SpecError::new("vectors", e.to_string()).hint("give three independent vectors")
+            })?;
             let mut unit = Structure::empty(cell);
             for (species, s) in &sites {
                 unit.push(species, h * Vec3::from(*s));
@@ -207,7 +208,9 @@ impl LatticeSpec {
             Self::Basis(s) => {
                 let v = s.vectors.map(|v| Vec3::from(v.map(Quantity::internal)));
                 if s.atoms.is_empty() {
-                    return Err(SpecError::new("atoms", "the basis has no atoms").hint("list at least one atom"));
+                    return Err(
+                        SpecError::new("atoms", "the basis has no atoms").hint("list at least one atom")
+                    );
                 }
                 for (k, atom) in s.atoms.iter().enumerate() {
                     if !atom.position.iter().all(|x| x.is_finite()) {
@@ -234,8 +237,11 @@ impl CubicSpec {
 impl HexagonalSpec {
     fn sites(&self) -> Result<(Mat3, Sites<'_>), SpecError> {
         if self.c.is_some() && self.density.is_some() {
-            return Err(SpecError::new("density", "`density` fixes both edges for the ideal c/a; `c` is given too")
-                .hint("give `a` and `c`, or `density` alone"));
+            return Err(SpecError::new(
+                "density",
+                "`density` fixes both edges for the ideal c/a; `c` is given too",
+            )
+            .hint("give `a` and `c`, or `density` alone"));
         }
         // two atoms in a³ sqrt(2) for the ideal c/a
         let a = edge(self.a, self.density, |n| (2.0 / (n * 2f64.sqrt())).cbrt())?;
@@ -265,10 +271,7 @@ impl WurtziteSpec {
         }
         let [x, y] = self.species.each_ref().map(String::as_str);
         let (p, q) = (1.0 / 3.0, 2.0 / 3.0);
-        Ok((
-            hexagonal(a, c),
-            vec![(x, [p, q, 0.0]), (x, [q, p, 0.5]), (y, [p, q, u]), (y, [q, p, 0.5 + u])],
-        ))
+        Ok((hexagonal(a, c), vec![(x, [p, q, 0.0]), (x, [q, p, 0.5]), (y, [p, q, u]), (y, [q, p, 0.5 + u])]))
     }
 }
 
@@ -292,7 +295,8 @@ fn edge(
         (Some(_), Some(_)) => Err(SpecError::new("density", "`a` and `density` are both given")
             .hint("the edge follows from the density: give one of them")),
         (None, None) => {
-            Err(SpecError::new("", "the size of the crystal is missing").hint("add `a = ...` or `density = ...`"))
+            Err(SpecError::new("", "the size of the crystal is missing")
+                .hint("add `a = ...` or `density = ...`"))
         }
     }
 }
@@ -359,8 +363,10 @@ mod tests {
 
     #[test]
     fn the_density_gives_the_edge() {
-        for text in ["fcc = { density = 0.8442, species = 'X', repeat = [2, 3, 4] }", "hcp = { density = 0.8442, species = 'X' }"]
-        {
+        for text in [
+            "fcc = { density = 0.8442, species = 'X', repeat = [2, 3, 4] }",
+            "hcp = { density = 0.8442, species = 'X' }",
+        ] {
             let s = build(text);
             assert!((s.len() as f64 / s.cell.volume() - 0.8442).abs() < 1e-12, "{text}");
         }

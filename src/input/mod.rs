@@ -15,20 +15,22 @@ mod structure;
 mod velocities;
 mod visitors;
 
-pub use build::{Guard, InputFile, Plan, Provenance, Verdict, build};
+pub use build::{Evaluation, InputFile, Plan, PotentialFile, Provenance, Verdict, build, sha256};
 pub use diagnostic::InputError;
-pub use document::{Document, GuardSpec, NeighborsSpec, PotentialTable, SearchSpec, UnitsSpec, VerdictSpec};
-pub use groups::GroupSpec;
+pub use document::{
+    Document, NeighborsSpec, PotentialDocument, PotentialTable, SearchSpec, UnitsSpec, VerdictSpec,
+};
+pub use groups::{BoxRegion, GroupSpec, SphereRegion};
 pub use lattice::{
     BasisAtomSpec, BasisSpec, BinarySpec, CubicSpec, HexagonalSpec, LatticeSpec, PerovskiteSpec, WurtziteSpec,
 };
 pub use output::{
-    CheckpointSpec, OutputPlan, OutputSpec, ThermoColumn, ThermoPlan, ThermoSpec, TrajectoryPlan, TrajectorySpec,
-    WallTime,
+    CheckpointSpec, OutputPlan, OutputSpec, ThermoColumn, ThermoPlan, ThermoSpec, TrajectoryPlan,
+    TrajectorySpec, WallTime,
 };
 pub use packing::RandomSpec;
 pub use source::Source;
 pub use stage::{Ensemble, StageOutputSpec, StagePlan, StageSpec};
-pub use structure::{CellSpec, FixedSpec, SystemSpec};
+pub use structure::{CellOverride, SystemSpec};
 pub use velocities::{VelocitiesSpec, VelocityDraw};
 pub use visitors::OneOrMany;

@@ -197,18 +197,26 @@ impl OutputSpec {
         let mut trajectories = Vec::new();
         for (k, t) in self.trajectory.0.iter().enumerate() {
             // one trajectory may stand without a list around it: the place is found by either key
-            let key = if self.trajectory.0.len() == 1 { "trajectory".to_owned() } else { format!("trajectory[{k}]") };
+            let key = if self.trajectory.0.len() == 1 {
+                "trajectory".to_owned()
+            } else {
+                format!("trajectory[{k}]")
+            };
             trajectories.push(t.build(warnings).map_err(|e| e.within(&key))?);
             names.push((format!("{key}.file"), t.file.clone()));
         }
-        let thermo = self.thermo.as_ref().map(|t| t.build(periodic)).transpose().map_err(|e| e.within("thermo"))?;
+        let thermo =
+            self.thermo.as_ref().map(|t| t.build(periodic)).transpose().map_err(|e| e.within("thermo"))?;
         names.extend(self.thermo.iter().map(|t| ("thermo.file".to_owned(), t.file.clone())));
         names.extend(self.log.iter().map(|l| ("log".to_owned(), l.clone())));
         for (k, (key, file)) in names.iter().enumerate() {
             check_name(key, file)?;
             if let Some((other, _)) = names[..k].iter().find(|(_, f)| f == file) {
-                return Err(SpecError::new(key.clone(), format!("`{}` is written by `{other}` too", file.display()))
-                    .hint("give every output its own file"));
+                return Err(SpecError::new(
+                    key.clone(),
+                    format!("`{}` is written by `{other}` too", file.display()),
+                )
+                .hint("give every output its own file"));
             }
         }
         let checkpoint = self.checkpoint.as_ref();
@@ -231,7 +239,8 @@ impl OutputSpec {
 }
 
 fn every_zero(key: &str) -> SpecError {
-    SpecError::new(key, "`every` counts steps and must be at least 1").hint("remove the output to write nothing")
+    SpecError::new(key, "`every` counts steps and must be at least 1")
+        .hint("remove the output to write nothing")
 }
 
 /// Output files stay in the output folder.
@@ -254,7 +263,8 @@ impl TrajectorySpec {
             Some(name) => format_by_name(name)?,
             None => Format::from_path(&self.file).map_err(|e| {
                 let known: Vec<&str> = writable().flat_map(|f| f.extensions().iter().copied()).collect();
-                let extension = self.file.extension().map(|x| x.to_string_lossy().into_owned()).unwrap_or_default();
+                let extension =
+                    self.file.extension().map(|x| x.to_string_lossy().into_owned()).unwrap_or_default();
                 SpecError::new("file", e.message).hint(match nearest(&extension, known.iter().copied()) {
                     Some(n) if !extension.is_empty() => format!("did you mean `.{n}`?"),
                     _ => format!("extensions that are written: {}", known.join(", ")),
@@ -268,8 +278,11 @@ impl TrajectorySpec {
                 .hint(format!("formats that are written: {}", names.join(", "))));
         }
         if !format.holds().frames {
-            return Err(SpecError::new(key, format!("a {format} file holds one structure, not a trajectory"))
-                .hint("choose a trajectory format such as extxyz, xtc or dcd"));
+            return Err(SpecError::new(
+                key,
+                format!("a {format} file holds one structure, not a trajectory"),
+            )
+            .hint("choose a trajectory format such as extxyz, xtc or dcd"));
         }
         if !format.resumes() {
             warnings.push(format!(
@@ -315,7 +328,8 @@ impl ThermoSpec {
                 all
             }
             Some(columns) if columns.is_empty() => {
-                return Err(SpecError::new("columns", "the table has no columns").hint("name some, or remove `columns`"));
+                return Err(SpecError::new("columns", "the table has no columns")
+                    .hint("name some, or remove `columns`"));
             }
             Some(columns) => {
                 for (k, c) in columns.iter().enumerate() {

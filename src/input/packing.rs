@@ -63,7 +63,10 @@ impl RandomSpec {
                 let Some(place) = place else {
                     return Err(SpecError::new(
                         "min_distance",
-                        format!("only {} of {count} atoms fit at random with this distance between them", out.len()),
+                        format!(
+                            "only {} of {count} atoms fit at random with this distance between them",
+                            out.len()
+                        ),
                     )
                     .hint("choose a smaller `min_distance` or density, or start from a `lattice`"));
                 };
@@ -73,7 +76,11 @@ impl RandomSpec {
         }
         Ok(out)
     }
-    fn edges(&self, count: f64, mass_of: impl Fn(&str) -> Result<f64, SpecError>) -> Result<[f64; 3], SpecError> {
+    fn edges(
+        &self,
+        count: f64,
+        mass_of: impl Fn(&str) -> Result<f64, SpecError>,
+    ) -> Result<[f64; 3], SpecError> {
         match (self.density, self.mass_density, self.lengths) {
             (Some(n), None, None) => Ok([(count / positive("density", n.internal())?).cbrt(); 3]),
             (None, Some(rho), None) => {
@@ -86,7 +93,9 @@ impl RandomSpec {
             }
             (None, None, Some(l)) => {
                 let l = l.map(Quantity::internal);
-                l.iter().enumerate().try_for_each(|(k, x)| positive(&format!("lengths[{k}]"), *x).map(|_| ()))?;
+                l.iter()
+                    .enumerate()
+                    .try_for_each(|(k, x)| positive(&format!("lengths[{k}]"), *x).map(|_| ()))?;
                 Ok(l)
             }
             (None, None, None) => Err(SpecError::new("", "the size of the box is missing")

@@ -103,13 +103,15 @@ impl Source {
                 Step::Key(key) => table
                     .and_then(|t| t.iter().find(|(k, _)| k.get_ref().as_ref() == key.as_str()))
                     .map(|(k, v)| (v, k.span())),
-                Step::Index(n) => {
-                    list.and_then(|l: &toml::de::DeArray<'_>| l.get(*n)).map(|v| (v, v.span()))
-                }
+                Step::Index(n) => list.and_then(|l: &toml::de::DeArray<'_>| l.get(*n)).map(|v| (v, v.span())),
             };
             let Some((value, at)) = next else { return span.map(|s| (s, false)) };
             // a table under a header is shown by its header, a value by itself
-            span = Some(if value.get_ref().is_table() || value.get_ref().is_array() { at } else { value.span() });
+            span = Some(if value.get_ref().is_table() || value.get_ref().is_array() {
+                at
+            } else {
+                value.span()
+            });
             table = value.get_ref().as_table();
             list = value.get_ref().as_array();
         }

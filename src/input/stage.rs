@@ -1,8 +1,9 @@
 //! The stages of a run: `[[stage]]`.
+use caloron_engine::dynamics::spec::{BrownianSpec, NveSpec, NvtSpec, RemoveMomentumSpec, RespaSpec};
 use caloron_engine::minimize::MinimizeSpec;
 use caloron_engine::quantity::Time;
 use caloron_engine::simulation::Stage;
-use caloron_engine::{Cell, Quantity, Sampler, Schedule, SpecError, System, UnitSystem};
+use caloron_engine::{Quantity, Sampler, Schedule, SpecError, State, System, UnitSystem};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -16,13 +17,14 @@ pub struct StageSpec {
     pub steps: Option<u64>,
     /// Simulated time, a multiple of the time step (rounded to the nearest number of steps).
     pub duration: Option<Quantity<Time>>,
+    /// Constant energy.
+    pub nve: Option<NveSpec>,
+    /// Constant temperature.
+    pub nvt: Option<NvtSpec>,
+    /// Overdamped motion in a bath.
+    pub brownian: Option<BrownianSpec>,
     /// Minimises the energy.
     pub minimize: Option<MinimizeSpec>,
-    /// Takes out the velocity of the centre of mass before the first step; default false.
-    #[serde(default)]
-    pub remove_momentum: bool,
-    /// Steps between two removals of the velocity of the centre of mass; default never.
-    pub remove_momentum_every: Option<u64>,
     /// Other output than `[output]` says, for this stage.
     pub output: Option<StageOutputSpec>,
 }
@@ -60,10 +62,8 @@ pub struct StagePlan {
     pub ensemble: Ensemble,
     /// True when the total momentum is zero and stays zero.
     pub momentum_removed: bool,
-    /// Takes out the velocity of the centre of mass before the first step.
-    pub remove_momentum: bool,
-    /// Steps between two removals of the velocity of the centre of mass.
-    pub remove_momentum_every: Option<u64>,
+    /// Papers to cite.
+    pub citations: Vec<&'static str>,
     /// Changes of the output.
     pub output: StageOutputSpec,
 }
@@ -79,12 +79,22 @@ impl StagePlan {
 /// What the specs of dynamics are built against.
 pub(crate) struct StageContext<'a> {
     pub system: &'a System,
-    pub cell: &'a Cell,
+    pub state: &'a State,
     pub units: UnitSystem,
+    /// Number of force groups of the interactions.
+    pub groups: usize,
     /// True when the total momentum is zero before this stage.
     pub at_rest: bool,
     /// True when an interaction depends on absolute positions, so that it changes the total momentum.
     pub external: bool,
+}
+
+/// What a stage does, built.
+struct Built {
+    sampler: Box<dyn Sampler>,
+    ensemble: Ensemble,
+    warnings: Vec<String>,
+    citations: Vec<&'static str>,
 }
 
 impl StageSpec {
@@ -94,38 +104,19 @@ impl StageSpec {
         context: &StageContext<'_>,
         warnings: &mut Vec<String>,
     ) -> Result<StagePlan, SpecError> {
-        let kinds = [("minimize", self.minimize.is_some())];
-        let given: Vec<&str> = kinds.iter().filter(|k| k.1).map(|k| k.0).collect();
-        let list = kinds.map(|k| k.0).join(", ");
-        let key = match given[..] {
-            [one] => one,
-            [] => {
-                return Err(SpecError::new("", format!("the stage `{}` does not say what is done", self.name))
-                    .hint(format!("add one table of {list}, such as [stage.nve]")));
-            }
-            [first, second, ..] => {
-                return Err(SpecError::new(second, format!("the stage has `{first}` and `{second}`"))
-                    .hint("make them two stages"));
-            }
-        };
-        let (sampler, ensemble) = self.sampler(context).map_err(|e| e.within(key))?;
+        let (key, built) = self.sampler(context)?;
+        let Built { sampler, ensemble, warnings: of_sampler, citations } = built;
+        warnings.extend(of_sampler.into_iter().map(|w| format!("stage `{}`: {w}", self.name)));
         let steps = self.steps(sampler.as_ref())?;
-        if let Some(dt) = sampler.time_step() {
-            check_time_step(&format!("{key}.timestep"), dt, context.units, warnings)?;
-        }
-        if self.remove_momentum_every == Some(0) {
-            return Err(SpecError::new("remove_momentum_every", "`remove_momentum_every` counts steps: at least 1")
-                .hint("leave it out to never remove"));
-        }
+        self.check_force_groups(context.groups).map_err(|e| e.within(key))?;
+        let removal = self.removal();
+        let every = removal.map(|r| r.every.unwrap_or(1));
         let kept = sampler.conserves_momentum() && !context.external && context.system.fixed() == 0;
-        let removes = self.remove_momentum || self.remove_momentum_every.is_some();
-        if removes && context.system.fixed() > 0 {
-            warnings.push(format!("stage `{}`: with fixed atoms no momentum is removed", self.name));
-        }
-        let momentum_removed = kept && (context.at_rest || removes);
+        let momentum_removed = every == Some(1) || kept && (context.at_rest || every.is_some());
         if kept && !momentum_removed && self.minimize.is_none() {
             warnings.push(format!(
-                "stage `{}`: the centre of mass moves and keeps its velocity; `remove_momentum = true` takes it out",
+                "stage `{}`: the centre of mass moves and keeps its velocity; `remove_momentum = {{}}` in \
+                 [stage.{key}] takes it out",
                 self.name
             ));
         }
@@ -135,23 +126,51 @@ impl StageSpec {
             sampler,
             ensemble,
             momentum_removed,
-            remove_momentum: self.remove_momentum,
-            remove_momentum_every: self.remove_momentum_every,
+            citations,
             output: self.output.clone().unwrap_or_default(),
         })
     }
-    fn sampler(&self, context: &StageContext<'_>) -> Result<(Box<dyn Sampler>, Ensemble), SpecError> {
-        if let Some(spec) = &self.minimize {
-            let minimizer = spec.build(context.system, context.cell, context.units)?;
-            let pressure = spec.cell.as_ref().and_then(|c| c.pressure);
-            let ensemble = Ensemble {
-                name: "minimisation",
-                temperature: None,
-                pressure: pressure.map(|p| Schedule::constant(p.internal())),
-            };
-            return Ok((Box::new(minimizer), ensemble));
+    fn removal(&self) -> Option<&RemoveMomentumSpec> {
+        let nve = self.nve.as_ref().and_then(|s| s.remove_momentum.as_ref());
+        nve.or(self.nvt.as_ref().and_then(|s| s.remove_momentum.as_ref()))
+    }
+    /// The levels of multiple time steps and the force groups of the interactions belong together.
+    fn check_force_groups(&self, groups: usize) -> Result<(), SpecError> {
+        let respa: Option<&RespaSpec> = self
+            .nve
+            .as_ref()
+            .and_then(|s| s.respa.as_ref())
+            .or(self.nvt.as_ref().and_then(|s| s.respa.as_ref()));
+        let Some(respa) = respa else { return Ok(()) };
+        if respa.inner.len() + 1 == groups {
+            return Ok(());
         }
-        unreachable!("one of the tables is given")
+        let levels = respa.inner.len() + 1;
+        Err(SpecError::new(
+            "respa.inner",
+            format!("this makes {levels} time steps for {groups} force groups"),
+        )
+        .hint("give every faster [[potential]] its `force_group`, and `inner` one number for each of them"))
+    }
+    /// The one table that says what is done, built, with its key.
+    fn sampler(&self, context: &StageContext<'_>) -> Result<(&'static str, Built), SpecError> {
+        let kinds: [(&'static str, Option<Result<Built, SpecError>>); 4] = [
+            ("nve", self.nve.as_ref().map(|s| build_nve(s, context))),
+            ("nvt", self.nvt.as_ref().map(|s| build_nvt(s, context))),
+            ("brownian", self.brownian.as_ref().map(|s| build_brownian(s, context))),
+            ("minimize", self.minimize.as_ref().map(|s| build_minimize(s, context))),
+        ];
+        let names = kinds.each_ref().map(|k| k.0).join(", ");
+        let mut given = kinds.into_iter().filter_map(|(key, built)| Some((key, built?)));
+        let Some((key, built)) = given.next() else {
+            return Err(SpecError::new("", format!("the stage `{}` does not say what is done", self.name))
+                .hint(format!("add one table of {names}, such as [stage.nve]")));
+        };
+        if let Some((second, _)) = given.next() {
+            return Err(SpecError::new(second, format!("the stage has `{key}` and `{second}`"))
+                .hint("make them two stages"));
+        }
+        Ok((key, built.map_err(|e| e.within(key))?))
     }
     fn steps(&self, sampler: &dyn Sampler) -> Result<u64, SpecError> {
         if let Some(spec) = &self.minimize {
@@ -186,30 +205,49 @@ impl StageSpec {
             }
         };
         if steps == 0 {
-            return Err(SpecError::new("steps", "a stage has at least 1 step").hint("remove the stage to skip it"));
+            return Err(
+                SpecError::new("steps", "a stage has at least 1 step").hint("remove the stage to skip it")
+            );
         }
         Ok(steps)
     }
 }
 
-/// Time steps that no simulation has are errors, doubtful ones warnings.
-fn check_time_step(key: &str, dt: f64, units: UnitSystem, warnings: &mut Vec<String>) -> Result<(), SpecError> {
-    use caloron_engine::units::FEMTOSECOND;
-    // limits in internal time: bond vibrations of about 10 fs and of 0.1 reduced units
-    let (unit, label, absurd, large, usual) = match units {
-        UnitSystem::Physical => (FEMTOSECOND, "fs", 200.0, 20.0, "0.5 fs to 5 fs"),
-        UnitSystem::Lj => (1.0, "time units", 1.0, 0.02, "0.001 to 0.01"),
-    };
-    let value = dt / unit;
-    if !(dt > 0.0 && dt.is_finite()) {
-        return Err(SpecError::new(key, "the time step must be positive").hint(format!("usual values are {usual}")));
-    }
-    if value > absurd {
-        return Err(SpecError::new(key, format!("a time step of {value} {label} is absurd (limit {absurd} {label})"))
-            .hint(format!("usual values are {usual}; check the unit")));
-    }
-    if value > large {
-        warnings.push(format!("{key}: {value} {label} is a large time step; usual values are {usual}"));
-    }
-    Ok(())
+fn build_nve(spec: &NveSpec, c: &StageContext<'_>) -> Result<Built, SpecError> {
+    Ok(Built {
+        sampler: Box::new(spec.build(c.system, c.state, c.units)?),
+        ensemble: Ensemble { name: "NVE", temperature: None, pressure: None },
+        warnings: spec.warnings(c.units),
+        citations: spec.cite(),
+    })
+}
+
+fn build_nvt(spec: &NvtSpec, c: &StageContext<'_>) -> Result<Built, SpecError> {
+    Ok(Built {
+        sampler: Box::new(spec.build(c.system, c.state, c.units)?),
+        ensemble: Ensemble { name: "NVT", temperature: Some(spec.temperature.schedule(1.0)), pressure: None },
+        warnings: spec.warnings(c.units),
+        citations: spec.cite(),
+    })
+}
+
+fn build_brownian(spec: &BrownianSpec, c: &StageContext<'_>) -> Result<Built, SpecError> {
+    let temperature = Some(spec.temperature.schedule(1.0));
+    Ok(Built {
+        sampler: Box::new(spec.build(c.system, c.state, c.units)?),
+        ensemble: Ensemble { name: "Brownian", temperature, pressure: None },
+        warnings: spec.warnings(c.units),
+        citations: spec.cite(),
+    })
+}
+
+fn build_minimize(spec: &MinimizeSpec, c: &StageContext<'_>) -> Result<Built, SpecError> {
+    let pressure = spec.cell.as_ref().and_then(|c| c.pressure);
+    let pressure = pressure.map(|p| Schedule::constant(p.internal()));
+    Ok(Built {
+        sampler: Box::new(spec.build(c.system, c.state.cell(), c.units)?),
+        ensemble: Ensemble { name: "minimisation", temperature: None, pressure },
+        warnings: Vec::new(),
+        citations: Vec::new(),
+    })
 }

@@ -118,7 +118,8 @@ impl Structure {
             return Ok(self);
         }
         if repeat.contains(&0) {
-            return Err(SpecError::new("repeat", "a repetition of 0 leaves no atoms").hint("write 1 to keep a direction"));
+            return Err(SpecError::new("repeat", "a repetition of 0 leaves no atoms")
+                .hint("write 1 to keep a direction"));
         }
         if self.cell == Cell::open() {
             return Err(SpecError::new("repeat", "a structure without a cell cannot be repeated")
@@ -128,7 +129,8 @@ impl Structure {
         check_count("repeat", cells.saturating_mul(self.len() as u64))?;
         let h = self.cell.matrix();
         let vectors = std::array::from_fn(|k| Vec3::from(h.column(k)) * f64::from(repeat[k]));
-        let cell = Cell::new(vectors, self.cell.periodic()).map_err(|e| SpecError::new("repeat", e.to_string()))?;
+        let cell =
+            Cell::new(vectors, self.cell.periodic()).map_err(|e| SpecError::new("repeat", e.to_string()))?;
         let n = cells as usize;
         let mut out = Self::empty(cell);
         out.symbols = many(&self.symbols, n);
@@ -161,14 +163,19 @@ impl Structure {
                 Some(&t) => t,
                 None => {
                     let t = u16::try_from(species.len()).map_err(|_| {
-                        SpecError::new("", "the structure has more than 65535 species").hint("merge some of them")
+                        SpecError::new("", "the structure has more than 65535 species")
+                            .hint("merge some of them")
                     })?;
                     let of_file = self.masses.as_ref().map(|m| m[i]);
                     let mass = match (masses.get(symbol), of_file) {
                         (None, Some(m)) => check_mass("structure", symbol, m)?,
                         _ => mass_of(symbol, masses, units)?,
                     };
-                    species.push(Species { symbol: symbol.clone(), number: elements::atomic_number(symbol), mass });
+                    species.push(Species {
+                        symbol: symbol.clone(),
+                        number: elements::atomic_number(symbol),
+                        mass,
+                    });
                     index.insert(symbol, t);
                     t
                 }
@@ -181,11 +188,14 @@ impl Structure {
         {
             if !index.contains_key(name.as_str()) {
                 let list = known().collect::<Vec<_>>().join(", ");
-                return Err(SpecError::new(format!("{table}.{name}"), format!("no atom has the species `{name}`"))
-                    .hint(match nearest(name, known()) {
-                        Some(n) => format!("did you mean `{n}`?"),
-                        None => format!("the species of this structure are {list}"),
-                    }));
+                return Err(SpecError::new(
+                    format!("{table}.{name}"),
+                    format!("no atom has the species `{name}`"),
+                )
+                .hint(match nearest(name, known()) {
+                    Some(n) => format!("did you mean `{n}`?"),
+                    None => format!("the species of this structure are {list}"),
+                }));
             }
         }
         for (name, q) in charges {
@@ -195,7 +205,9 @@ impl Structure {
         }
         let mut system = System::new(species, types);
         if let Some(of_file) = &self.masses {
-            let kept = |i: usize| if masses.contains_key(&self.symbols[i]) { system.masses()[i] } else { of_file[i] };
+            let kept = |i: usize| {
+                if masses.contains_key(&self.symbols[i]) { system.masses()[i] } else { of_file[i] }
+            };
             let all: Vec<f64> = (0..self.len()).map(kept).collect();
             for (i, &m) in all.iter().enumerate() {
                 check_mass("structure", &self.symbols[i], m)?;
@@ -231,7 +243,9 @@ pub(crate) fn mass_of(
         (UnitSystem::Physical, Some(m)) => Ok(m),
         (UnitSystem::Physical, None) => {
             Err(SpecError::new("masses", format!("the species `{symbol}` is no element and has no mass"))
-                .hint(format!("add `masses = {{ {symbol} = \"... u\" }}` to this table, or use element symbols")))
+                .hint(format!(
+                    "add `masses = {{ {symbol} = \"... u\" }}` to this table, or use element symbols"
+                )))
         }
     }
 }
@@ -270,12 +284,17 @@ impl SystemSpec {
         let mut structure = structure.repeated(self.repeat.unwrap_or([1; 3]))?;
         let key = self.source_key();
         if structure.len() == 0 {
-            return Err(SpecError::new(key, "the structure has no atoms").hint("name a file or frame that has some"));
+            return Err(
+                SpecError::new(key, "the structure has no atoms").hint("name a file or frame that has some")
+            );
         }
         let positions = &structure.positions;
         if let Some(i) = positions.iter().position(|r| !r.iter().all(|x| x.is_finite())) {
-            return Err(SpecError::new(key, format!("the position of atom {i} is not finite: {:?}", positions[i].data.0[0]))
-                .hint("correct the file; atoms are counted from 0"));
+            return Err(SpecError::new(
+                key,
+                format!("the position of atom {i} is not finite: {:?}", positions[i].data.0[0]),
+            )
+            .hint("correct the file; atoms are counted from 0"));
         }
         let mut system = structure.system(&self.masses, &self.charges, units)?;
         for (name, atoms) in groups::resolve(&self.groups, &system, &structure.positions, &structure.cell)? {
@@ -291,9 +310,21 @@ impl SystemSpec {
         }
         self.shake(&mut structure, &system, seed)?;
         self.check_distances(&structure, &system, units)?;
-        let mut start = Start { state: State::at_rest(Vec::new(), Cell::open()), system, files, notes: Vec::new(), warnings: Vec::new() };
-        let v = velocities::initial(self.velocities.as_ref(), structure.velocities.take(), &mut start, units, seed)
-            .map_err(|e| e.within("velocities"))?;
+        let mut start = Start {
+            state: State::at_rest(Vec::new(), Cell::open()),
+            system,
+            files,
+            notes: Vec::new(),
+            warnings: Vec::new(),
+        };
+        let v = velocities::initial(
+            self.velocities.as_ref(),
+            structure.velocities.take(),
+            &mut start,
+            units,
+            seed,
+        )
+        .map_err(|e| e.within("velocities"))?;
         start.state = State::new(structure.positions, v, structure.cell);
         Ok(start)
     }
@@ -317,8 +348,11 @@ impl SystemSpec {
         if self.structure.is_none() {
             for (key, given) in [("frame", self.frame.is_some()), ("format", self.format.is_some())] {
                 if given {
-                    return Err(SpecError::new(key, format!("`{key}` belongs to `structure`, which is not given"))
-                        .hint(format!("remove `{key}`, or name a file with `structure`")));
+                    return Err(SpecError::new(
+                        key,
+                        format!("`{key}` belongs to `structure`, which is not given"),
+                    )
+                    .hint(format!("remove `{key}`, or name a file with `structure`")));
                 }
             }
         }
@@ -334,16 +368,24 @@ impl SystemSpec {
             (None, None, Some(random)) => random
                 .build(seed, |symbol| mass_of(symbol, &self.masses, units))
                 .map_err(|e| e.within("random")),
-            (None, None, None) => Err(SpecError::new("", "there are no atoms: `[system]` names no source").hint(one)),
-            (Some(_), _, _) => Err(SpecError::new("structure", "the atoms have more than one source").hint(one)),
-            (None, Some(_), _) => Err(SpecError::new("lattice", "the atoms have more than one source").hint(one)),
+            (None, None, None) => {
+                Err(SpecError::new("", "there are no atoms: `[system]` names no source").hint(one))
+            }
+            (Some(_), _, _) => {
+                Err(SpecError::new("structure", "the atoms have more than one source").hint(one))
+            }
+            (None, Some(_), _) => {
+                Err(SpecError::new("lattice", "the atoms have more than one source").hint(one))
+            }
         }
     }
     /// Random displacements of the free atoms.
     fn shake(&self, structure: &mut Structure, system: &System, seed: u64) -> Result<(), SpecError> {
         let Some(width) = self.rattle.map(Quantity::internal) else { return Ok(()) };
         if !(width >= 0.0 && width.is_finite()) {
-            return Err(SpecError::new("rattle", "`rattle` must not be negative").hint("leave it out for none"));
+            return Err(
+                SpecError::new("rattle", "`rattle` must not be negative").hint("leave it out for none")
+            );
         }
         let random = Streams { seed };
         for (i, r) in structure.positions.iter_mut().enumerate() {
@@ -353,11 +395,17 @@ impl SystemSpec {
         }
         Ok(())
     }
-    fn check_distances(&self, structure: &Structure, system: &System, units: UnitSystem) -> Result<(), SpecError> {
+    fn check_distances(
+        &self,
+        structure: &Structure,
+        system: &System,
+        units: UnitSystem,
+    ) -> Result<(), SpecError> {
         let default = if units == UnitSystem::Lj { 0.1 } else { 0.3 };
         let limit = self.min_distance.map_or(default, Quantity::internal);
         if !(limit >= 0.0 && limit.is_finite()) {
-            return Err(SpecError::new("min_distance", "`min_distance` must not be negative").hint("write 0 to allow all"));
+            return Err(SpecError::new("min_distance", "`min_distance` must not be negative")
+                .hint("write 0 to allow all"));
         }
         if limit == 0.0 {
             return Ok(());
@@ -416,13 +464,17 @@ impl CellOverride {
                 let lengths = l.map(Quantity::internal);
                 let angles = self.angles.map_or([90.0; 3], |a| a.map(|x| x.internal().to_degrees()));
                 let right = |x: f64| if (x - 90.0).abs() < 1e-10 { 90.0 } else { x };
-                let cell = Cell::from_lengths_angles(lengths, angles.map(right))
-                    .map_err(|e| SpecError::new("lengths", e.to_string()).hint("lengths are positive, angles below 180 degrees"))?;
+                let cell = Cell::from_lengths_angles(lengths, angles.map(right)).map_err(|e| {
+                    SpecError::new("lengths", e.to_string())
+                        .hint("lengths are positive, angles below 180 degrees")
+                })?;
                 Some(*cell.matrix())
             }
             (None, None) => {
                 if self.angles.is_some() {
-                    return Err(SpecError::new("angles", "`angles` need `lengths`").hint("add `lengths = [...]`"));
+                    return Err(
+                        SpecError::new("angles", "`angles` need `lengths`").hint("add `lengths = [...]`")
+                    );
                 }
                 None
             }
@@ -432,14 +484,18 @@ impl CellOverride {
             None => {
                 let periodic = self.periodic.unwrap_or(default);
                 if structure.cell == Cell::open() && periodic != [false; 3] {
-                    return Err(SpecError::new("periodic", "the structure has no lattice vectors to repeat along")
-                        .hint("add `lengths` or `vectors`"));
+                    return Err(SpecError::new(
+                        "periodic",
+                        "the structure has no lattice vectors to repeat along",
+                    )
+                    .hint("add `lengths` or `vectors`"));
                 }
                 Cell::from_matrix(*structure.cell.matrix(), periodic)
             }
         };
-        structure.cell = cell
-            .map_err(|e| SpecError::new("vectors", e.to_string()).hint("give three independent lattice vectors"))?;
+        structure.cell = cell.map_err(|e| {
+            SpecError::new("vectors", e.to_string()).hint("give three independent lattice vectors")
+        })?;
         Ok(structure)
     }
 }
@@ -450,7 +506,9 @@ pub(crate) fn read_frame(path: &Path, format: Option<&str>, index: i64) -> Resul
     let io = |e: caloron_io::IoError| {
         let source = e.source.as_ref().map_or(String::new(), |s| format!(" ({s})"));
         let error = SpecError::new("structure", format!("{e}{source}"));
-        let hint = e.hint.unwrap_or_else(|| "check that the file is complete and of the format its name says".into());
+        let hint = e
+            .hint
+            .unwrap_or_else(|| "check that the file is complete and of the format its name says".into());
         error.hint(hint)
     };
     let mut reader = match format {
@@ -476,10 +534,14 @@ pub(crate) fn read_frame(path: &Path, format: Option<&str>, index: i64) -> Resul
     }
     match last.pop_front() {
         Some(frame) if last.len() + 1 == keep => Ok(frame),
-        _ if seen == 0 => Err(SpecError::new("structure", format!("`{}` holds no structure", path.display()))
-            .hint("name a file with at least one frame")),
-        _ => Err(SpecError::new("frame", format!("frame {index} does not exist: the file has {seen} frames"))
-            .hint(format!("frames are counted from 0 to {}, or from -1 backwards", seen - 1))),
+        _ if seen == 0 => {
+            Err(SpecError::new("structure", format!("`{}` holds no structure", path.display()))
+                .hint("name a file with at least one frame"))
+        }
+        _ => {
+            Err(SpecError::new("frame", format!("frame {index} does not exist: the file has {seen} frames"))
+                .hint(format!("frames are counted from 0 to {}, or from -1 backwards", seen - 1)))
+        }
     }
 }
 
@@ -487,10 +549,12 @@ pub(crate) fn read_frame(path: &Path, format: Option<&str>, index: i64) -> Resul
 pub(crate) fn format_by_name(name: &str) -> Result<Format, SpecError> {
     Format::by_name(name).ok_or_else(|| {
         let names: Vec<&str> = Format::all().map(Format::name).collect();
-        SpecError::new("format", format!("`{name}` is no known format")).hint(match nearest(name, names.iter().copied()) {
-            Some(n) => format!("did you mean `{n}`?"),
-            None => format!("known formats: {}", names.join(", ")),
-        })
+        SpecError::new("format", format!("`{name}` is no known format")).hint(
+            match nearest(name, names.iter().copied()) {
+                Some(n) => format!("did you mean `{n}`?"),
+                None => format!("known formats: {}", names.join(", ")),
+            },
+        )
     })
 }
 
@@ -500,7 +564,9 @@ pub(crate) fn check_exists(key: &str, path: &Path) -> Result<(), SpecError> {
         return Ok(());
     }
     if path.is_dir() {
-        return Err(SpecError::new(key, format!("`{}` is a folder", path.display())).hint("name a file in it"));
+        return Err(
+            SpecError::new(key, format!("`{}` is a folder", path.display())).hint("name a file in it")
+        );
     }
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let entries = std::fs::read_dir(folder);

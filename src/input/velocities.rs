@@ -43,7 +43,8 @@ impl<'de> Deserialize<'de> for VelocitiesSpec {
                 Err(E::unknown_variant(text, &["from_file"]))
             }
             fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                VelocityDraw::deserialize(de::value::MapAccessDeserializer::new(map)).map(VelocitiesSpec::Draw)
+                VelocityDraw::deserialize(de::value::MapAccessDeserializer::new(map))
+                    .map(VelocitiesSpec::Draw)
             }
         }
         deserializer.deserialize_any(Visitor)
@@ -75,12 +76,15 @@ pub(crate) fn initial(
     match (spec, of_file) {
         (Some(VelocitiesSpec::Draw(draw)), of_file) => {
             if of_file.is_some() {
-                start.notes.push("velocities are drawn anew; those of the structure file are not used".into());
+                start
+                    .notes
+                    .push("velocities are drawn anew; those of the structure file are not used".into());
             }
             draw.draw(system, units, seed)
         }
         (Some(VelocitiesSpec::FromFile), None) => {
-            Err(SpecError::new("", "the structure has no velocities to take").hint("draw them: { temperature = ... }"))
+            Err(SpecError::new("", "the structure has no velocities to take")
+                .hint("draw them: { temperature = ... }"))
         }
         (None, None) => {
             start.notes.push("no velocities are given: all atoms start at rest".into());
@@ -88,8 +92,11 @@ pub(crate) fn initial(
         }
         (given, Some(mut v)) => {
             if let Some(i) = v.iter().position(|v| !v.iter().all(|x| x.is_finite())) {
-                return Err(SpecError::new("", format!("the velocity of atom {i} in the file is not finite"))
-                    .hint("correct the file, or draw velocities: { temperature = ... }"));
+                return Err(SpecError::new(
+                    "",
+                    format!("the velocity of atom {i} in the file is not finite"),
+                )
+                .hint("correct the file, or draw velocities: { temperature = ... }"));
             }
             let mut stopped = 0;
             for (i, v) in v.iter_mut().enumerate() {
@@ -99,7 +106,9 @@ pub(crate) fn initial(
                 }
             }
             if stopped > 0 {
-                start.warnings.push(format!("{stopped} fixed atoms had velocities in the file; they start at rest"));
+                start
+                    .warnings
+                    .push(format!("{stopped} fixed atoms had velocities in the file; they start at rest"));
             }
             if given.is_none() {
                 start.notes.push("velocities are taken from the structure file".into());
@@ -161,10 +170,12 @@ mod tests {
     use caloron_engine::Species;
 
     fn draw(fixed: &[u32], remove: bool) -> (System, Vec<Vec3>) {
-        let species = [("A", 1.0), ("B", 40.0)].map(|(s, mass)| Species { symbol: s.into(), number: None, mass });
+        let species =
+            [("A", 1.0), ("B", 40.0)].map(|(s, mass)| Species { symbol: s.into(), number: None, mass });
         let mut system = System::new(species.to_vec(), (0..1000).map(|i| i % 2).collect());
         system.fix(fixed);
-        let spec = VelocityDraw { temperature: Quantity::new(1.5), seed: Some(3), remove_momentum: Some(remove) };
+        let spec =
+            VelocityDraw { temperature: Quantity::new(1.5), seed: Some(3), remove_momentum: Some(remove) };
         let v = spec.draw(&system, UnitSystem::Lj, 0).unwrap();
         (system, v)
     }
@@ -190,7 +201,11 @@ mod tests {
             let of = |f: &dyn Fn(f64) -> f64| {
                 let x: Vec<f64> = (0..1000usize)
                     .filter(|&i| system.types()[i] == species)
-                    .flat_map(|i| v[i].iter().map(|x| f(x * system.masses()[i].sqrt() / 1.5f64.sqrt())).collect::<Vec<_>>())
+                    .flat_map(|i| {
+                        v[i].iter()
+                            .map(|x| f(x * system.masses()[i].sqrt() / 1.5f64.sqrt()))
+                            .collect::<Vec<_>>()
+                    })
                     .collect();
                 x.iter().sum::<f64>() / x.len() as f64
             };
