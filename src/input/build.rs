@@ -173,10 +173,16 @@ fn assemble(document: &Document, source: &Source, directory: &Path) -> Result<Pl
     if document.seed.is_none() {
         notes.push("no seed is given: the run uses seed 0".into());
     }
+    let output = document
+        .output
+        .build(state.cell().is_fully_periodic(), &mut warnings)
+        .map_err(|e| e.within("output"))?;
+    let guard = document.guard.build(units).map_err(|e| e.within("guard"))?;
+    let verdict = verdict(&document.verdict, units).map_err(|e| e.within("verdict"))?;
+    let skin = skin(&document.neighbors, units)?;
     let parts = Parts { units, directory, system: &system, positions: state.positions() };
     let mut terms = parts.terms(&document.potential, files)?;
     warnings.append(&mut terms.warnings);
-    let skin = skin(&document.neighbors, units)?;
     let evaluator = Evaluator::with_groups(terms.potentials, skin, document.neighbors.search.into());
     let mut citations: Vec<String> = terms.citations;
     let mut stages = Vec::new();
@@ -191,12 +197,6 @@ fn assemble(document: &Document, source: &Source, directory: &Path) -> Result<Pl
         at_rest = stage.momentum_removed || spec.minimize.is_some();
         stages.push(stage);
     }
-    let output = document
-        .output
-        .build(state.cell().is_fully_periodic(), &mut warnings)
-        .map_err(|e| e.within("output"))?;
-    let guard = document.guard.build(units).map_err(|e| e.within("guard"))?;
-    let verdict = verdict(&document.verdict, units).map_err(|e| e.within("verdict"))?;
     let provenance = Provenance {
         input_name: source.name().to_owned(),
         input: source.text().to_owned(),
