@@ -26,6 +26,7 @@ pub mod statistics;
 pub mod system;
 pub mod testing;
 pub mod units;
+pub mod verdict;
 
 /// A vector in Cartesian space: position, velocity, force.
 pub type Vec3 = nalgebra::Vector3<f64>;
