@@ -1,4 +1,5 @@
 //! The list of interactions an input file can name.
+use crate::pair::lennard_jones::LennardJones;
 use caloron_engine::{Potential, SpecError, System, UnitSystem};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -35,14 +36,31 @@ impl BuildContext<'_> {
 /// One interaction; the terms of an input file add up.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum PotentialSpec {}
+pub enum PotentialSpec {
+    /// Lennard-Jones 12-6 pair potential.
+    LennardJones(LennardJones),
+}
 
 impl PotentialSpec {
     /// The interaction for a system.
     ///
     /// # Errors
-    /// When a value is out of range, a species has no parameters or a file cannot be read.
-    pub fn build(&self, _context: &mut BuildContext<'_>) -> Result<Box<dyn Potential>, SpecError> {
-        match *self {}
+    /// When a value is out of range, a species has no parameters or a file cannot be read. Keys start with the
+    /// name of the potential.
+    pub fn build(&self, context: &mut BuildContext<'_>) -> Result<Box<dyn Potential>, SpecError> {
+        /// One line for each variant: its key and its spec.
+        macro_rules! build {
+            ($($variant:ident, $key:literal;)+) => {
+                match self {$(
+                    Self::$variant(spec) => match spec.build(context) {
+                        Ok(potential) => Ok(Box::new(potential)),
+                        Err(error) => Err(error.within($key)),
+                    },
+                )+}
+            };
+        }
+        build! {
+            LennardJones, "lennard_jones";
+        }
     }
 }

@@ -1,0 +1,159 @@
+//! The loop over pairs, written once for every form.
+//!
+//! For each centre the sites of its row are taken eight at a time. The list holds each pair twice, once from either
+//! end, so a row gives the whole force on its atom and half of its energies and virials; no thread writes to an atom
+//! of another. Totals are summed over blocks of rows.
+use super::PairFunction;
+use super::table::{Numbers, PairTable};
+use super::truncation::{self, NUMBERS};
+use crate::simd::{self, LANES, Lanes};
+use caloron_engine::neighbors::BLOCK;
+use caloron_engine::{Mat3, NeighborList, Vec3};
+
+/// What a kernel computes beside forces.
+pub(super) const FORCES: u8 = 0;
+/// The energy.
+pub(super) const ENERGY: u8 = 1;
+/// Energy and virial, and those of the atoms where asked for.
+pub(super) const ALL: u8 = 2;
+
+/// Energy and virial (xx, yy, zz, yz, xz, xy) of a block of rows.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Totals {
+    pub energy: f64,
+    pub virial: [f64; 6],
+}
+
+/// Where results go. A null pointer where they are not wanted.
+#[derive(Clone, Copy)]
+pub(super) struct Sink {
+    pub forces: *mut Vec3,
+    pub energies: *mut f64,
+    pub virials: *mut Mat3,
+}
+// SAFETY: every atom is the centre of exactly one row, so threads write to different atoms.
+unsafe impl Send for Sink {}
+// SAFETY: as above
+unsafe impl Sync for Sink {}
+
+/// A block of rows. `SMOOTH`: the truncation changes more than the energy by a constant; `MANY`: more than one species.
+pub(super) struct Rows<'a, F, const K: usize, const SMOOTH: bool, const MANY: bool, const WANT: u8> {
+    pub function: &'a F,
+    pub table: &'a PairTable<K>,
+    pub list: &'a NeighborList,
+    pub block: usize,
+    pub sink: Sink,
+}
+
+impl<F, const K: usize, const SMOOTH: bool, const MANY: bool, const WANT: u8> simd::Kernel
+    for Rows<'_, F, K, SMOOTH, MANY, WANT>
+where
+    F: PairFunction<K>,
+{
+    type Output = Totals;
+
+    #[inline(always)]
+    fn run<V: Lanes>(self) -> Totals {
+        let Self { function, table, list, block, sink } = self;
+        let (kind, numbers) = (table.truncation, table.numbers());
+        let sites = list.padded_sites();
+        let centers = list.centers();
+        let zero = V::splat(0.0);
+        let (mut energy, mut virial) = (zero, [zero; 6]);
+        // SAFETY (lookups): the table has K + NUMBERS rows of `stride` numbers for each species, and the species of
+        // sites (0 for the dummy) are below its count, which the driver has checked.
+        let at = |center, neighbor: V| unsafe {
+            let c: [V; K] = load::<V, K, MANY>(&numbers, center, neighbor, 0);
+            (c, load::<V, NUMBERS, MANY>(&numbers, center, neighbor, K))
+        };
+        let (mut c, mut n) = at(0, zero);
+        for k in block * BLOCK..((block + 1) * BLOCK).min(centers.len()) {
+            let center = &sites[centers[k] as usize];
+            let [x, y, z] = center.position.map(V::splat);
+            let species = center.species as usize;
+            let (mut fx, mut fy, mut fz) = (zero, zero, zero);
+            let (mut e, mut w) = (zero, [zero; 6]);
+            for part in list.padded_row(k).chunks_exact(LANES) {
+                // SAFETY: rows hold indices of sites or of the dummy behind them, and a part has LANES of them
+                let [sx, sy, sz, s] = unsafe { V::load_sites(sites.as_ptr(), part.as_ptr()) };
+                let (dx, dy, dz) = (x - sx, y - sy, z - sz);
+                let r2 = dx.mul_add(dx, dy.mul_add(dy, dz * dz));
+                if MANY {
+                    (c, n) = at(species, s);
+                }
+                let inside = r2.not_ge(n[0]);
+                // lanes beyond the cutoff are computed at the cutoff, where every form is harmless
+                let r2 = n[0].min(r2);
+                let (u, g) = function.eval(&c, r2);
+                let (u, g) = if SMOOTH { truncation::apply(kind, &n, r2, u, g) } else { (u + n[1], g) };
+                let g = V::keep(inside, g);
+                fx = dx.mul_add(g, fx);
+                fy = dy.mul_add(g, fy);
+                fz = dz.mul_add(g, fz);
+                if WANT >= ENERGY {
+                    e = e + V::keep(inside, u);
+                }
+                if WANT >= ALL {
+                    let (gx, gy, gz) = (dx * g, dy * g, dz * g);
+                    w[0] = gx.mul_add(dx, w[0]);
+                    w[1] = gy.mul_add(dy, w[1]);
+                    w[2] = gz.mul_add(dz, w[2]);
+                    w[3] = gy.mul_add(dz, w[3]);
+                    w[4] = gx.mul_add(dz, w[4]);
+                    w[5] = gx.mul_add(dy, w[5]);
+                }
+            }
+            let atom = list.atom(centers[k]);
+            let force = Vec3::new(fx.sum(), fy.sum(), fz.sum());
+            // SAFETY: the arrays have a place for every atom, and this row is the only one of this atom
+            unsafe {
+                if !sink.forces.is_null() {
+                    *sink.forces.add(atom) += force;
+                }
+                if WANT >= ALL && !sink.energies.is_null() {
+                    *sink.energies.add(atom) += 0.5 * e.sum();
+                }
+                if WANT >= ALL && !sink.virials.is_null() {
+                    *sink.virials.add(atom) += symmetric(w.map(|w| 0.5 * w.sum()));
+                }
+            }
+            if WANT >= ENERGY {
+                energy = energy + e;
+            }
+            if WANT >= ALL {
+                for (total, w) in virial.iter_mut().zip(w) {
+                    *total = *total + w;
+                }
+            }
+        }
+        Totals { energy: 0.5 * energy.sum(), virial: virial.map(|w| 0.5 * w.sum()) }
+    }
+}
+
+/// N numbers for each lane, from row `first` on, for a centre and neighbours of the given species.
+///
+/// # Safety
+/// Species must be in the table, and it must have as many rows.
+#[inline(always)]
+unsafe fn load<V: Lanes, const N: usize, const MANY: bool>(
+    table: &Numbers<'_>,
+    center: usize,
+    neighbor: V,
+    first: usize,
+) -> [V; N] {
+    let at = (center * table.rows + first) * table.stride;
+    std::array::from_fn(|k| {
+        let row = &table.values[at + k * table.stride..][..table.stride];
+        // SAFETY: as the caller promises
+        match (MANY, table.stride) {
+            (false, _) => V::splat(row[0]),
+            (true, LANES) => unsafe { V::lookup8(row.as_ptr(), neighbor) },
+            (true, _) => unsafe { V::lookup(row.as_ptr(), neighbor) },
+        }
+    })
+}
+
+/// The matrix of xx, yy, zz, yz, xz, xy.
+pub(super) fn symmetric([xx, yy, zz, yz, xz, xy]: [f64; 6]) -> Mat3 {
+    Mat3::new(xx, xy, xz, xy, yy, yz, xz, yz, zz)
+}

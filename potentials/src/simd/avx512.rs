@@ -1,0 +1,132 @@
+//! Lanes in one 512-bit register.
+use super::{LANES, Lanes};
+use caloron_engine::neighbors::Site;
+use std::arch::x86_64::*;
+use std::ops::{Add, Div, Mul, Neg, Sub};
+
+/// Eight numbers in a 512-bit register. Use it only where AVX-512 (F, DQ, VL) is enabled.
+#[derive(Clone, Copy, Debug)]
+pub struct Avx512(__m512d);
+
+macro_rules! operator {
+    ($trait:ident, $name:ident, $op:ident) => {
+        impl $trait for Avx512 {
+            type Output = Self;
+            #[inline(always)]
+            fn $name(self, other: Self) -> Self {
+                // SAFETY: used only where AVX-512 is enabled
+                Self(unsafe { $op(self.0, other.0) })
+            }
+        }
+    };
+}
+operator!(Add, add, _mm512_add_pd);
+operator!(Sub, sub, _mm512_sub_pd);
+operator!(Mul, mul, _mm512_mul_pd);
+operator!(Div, div, _mm512_div_pd);
+impl Neg for Avx512 {
+    type Output = Self;
+    #[inline(always)]
+    fn neg(self) -> Self {
+        // SAFETY: used only where AVX-512 is enabled
+        Self(unsafe { _mm512_xor_pd(self.0, _mm512_set1_pd(-0.0)) })
+    }
+}
+
+// SAFETY of all blocks below: the type is used only where AVX-512 is enabled.
+impl Lanes for Avx512 {
+    type Mask = __mmask8;
+    #[inline(always)]
+    fn splat(x: f64) -> Self {
+        Self(unsafe { _mm512_set1_pd(x) })
+    }
+    #[inline(always)]
+    fn from_array(x: [f64; LANES]) -> Self {
+        Self(unsafe { _mm512_loadu_pd(x.as_ptr()) })
+    }
+    #[inline(always)]
+    fn to_array(self) -> [f64; LANES] {
+        let mut x = [0.0; LANES];
+        unsafe { _mm512_storeu_pd(x.as_mut_ptr(), self.0) };
+        x
+    }
+    #[inline(always)]
+    fn mul_add(self, a: Self, b: Self) -> Self {
+        Self(unsafe { _mm512_fmadd_pd(self.0, a.0, b.0) })
+    }
+    #[inline(always)]
+    fn sqrt(self) -> Self {
+        Self(unsafe { _mm512_sqrt_pd(self.0) })
+    }
+    #[inline(always)]
+    fn min(self, other: Self) -> Self {
+        Self(unsafe { _mm512_min_pd(self.0, other.0) })
+    }
+    #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        Self(unsafe { _mm512_max_pd(self.0, other.0) })
+    }
+    #[inline(always)]
+    fn lt(self, other: Self) -> __mmask8 {
+        unsafe { _mm512_cmp_pd_mask::<_CMP_LT_OQ>(self.0, other.0) }
+    }
+    #[inline(always)]
+    fn not_ge(self, other: Self) -> __mmask8 {
+        unsafe { _mm512_cmp_pd_mask::<_CMP_NGE_UQ>(self.0, other.0) }
+    }
+    #[inline(always)]
+    fn select(mask: __mmask8, a: Self, b: Self) -> Self {
+        Self(unsafe { _mm512_mask_blend_pd(mask, b.0, a.0) })
+    }
+    #[inline(always)]
+    fn keep(mask: __mmask8, x: Self) -> Self {
+        Self(unsafe { _mm512_maskz_mov_pd(mask, x.0) })
+    }
+    #[inline(always)]
+    fn round(self) -> Self {
+        Self(unsafe { _mm512_roundscale_pd::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(self.0) })
+    }
+    #[inline(always)]
+    fn exp2_integer(self) -> Self {
+        unsafe {
+            let n = _mm512_add_epi64(_mm512_cvtpd_epi64(self.0), _mm512_set1_epi64(1023));
+            Self(_mm512_castsi512_pd(_mm512_slli_epi64::<52>(n)))
+        }
+    }
+    #[inline(always)]
+    unsafe fn load_sites(sites: *const Site, index: *const u32) -> [Self; 4] {
+        // SAFETY: as the caller promises
+        unsafe {
+            let site = |k: usize| _mm256_load_pd(sites.add(*index.add(k) as usize).cast());
+            let pair = |a: usize, b: usize| _mm512_insertf64x4::<1>(_mm512_castpd256_pd512(site(a)), site(b));
+            // each register holds two sites (x y z s | x y z s)
+            let (r02, r13, r46, r57) = (pair(0, 2), pair(1, 3), pair(4, 6), pair(5, 7));
+            let (xz0, ys0) = (_mm512_unpacklo_pd(r02, r13), _mm512_unpackhi_pd(r02, r13));
+            let (xz4, ys4) = (_mm512_unpacklo_pd(r46, r57), _mm512_unpackhi_pd(r46, r57));
+            [
+                Self(_mm512_shuffle_f64x2::<0b10_00_10_00>(xz0, xz4)),
+                Self(_mm512_shuffle_f64x2::<0b10_00_10_00>(ys0, ys4)),
+                Self(_mm512_shuffle_f64x2::<0b11_01_11_01>(xz0, xz4)),
+                Self(_mm512_shuffle_f64x2::<0b11_01_11_01>(ys0, ys4)),
+            ]
+        }
+    }
+    #[inline(always)]
+    unsafe fn lookup(table: *const f64, index: Self) -> Self {
+        // SAFETY: as the caller promises
+        Self(unsafe { _mm512_i32gather_pd::<8>(_mm512_cvtpd_epi32(index.0), table) })
+    }
+    #[inline(always)]
+    unsafe fn lookup8(table: *const f64, index: Self) -> Self {
+        // SAFETY: as the caller promises
+        unsafe { Self(_mm512_permutexvar_pd(_mm512_cvtpd_epi64(index.0), _mm512_loadu_pd(table))) }
+    }
+    #[inline(always)]
+    fn sum(self) -> f64 {
+        unsafe {
+            let x = _mm256_add_pd(_mm512_castpd512_pd256(self.0), _mm512_extractf64x4_pd::<1>(self.0));
+            let x = _mm_add_pd(_mm256_castpd256_pd128(x), _mm256_extractf128_pd::<1>(x));
+            _mm_cvtsd_f64(x) + _mm_cvtsd_f64(_mm_unpackhi_pd(x, x))
+        }
+    }
+}

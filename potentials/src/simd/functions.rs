@@ -1,0 +1,78 @@
+//! Elementary functions on lanes.
+use super::Lanes;
+
+const LN2_HIGH: f64 = 6.931_471_803_691_238e-1;
+const LN2_LOW: f64 = 1.908_214_929_270_587_7e-10;
+
+/// 1/k! for k = 13 down to 2.
+const INVERSE_FACTORIALS: [f64; 12] = [
+    1.0 / 6_227_020_800.0,
+    1.0 / 479_001_600.0,
+    1.0 / 39_916_800.0,
+    1.0 / 3_628_800.0,
+    1.0 / 362_880.0,
+    1.0 / 40_320.0,
+    1.0 / 5_040.0,
+    1.0 / 720.0,
+    1.0 / 120.0,
+    1.0 / 24.0,
+    1.0 / 6.0,
+    0.5,
+];
+
+/// e^x: x = n ln 2 + r with |r| <= ln(2)/2, and e^r from its Taylor series of degree 13 (remainder 4e-18).
+///
+/// Arguments below -708 give 0 (the true value is below 4e-308) and above 709 give e^709; NaN stays NaN.
+#[inline(always)]
+pub fn exp<V: Lanes>(x: V) -> V {
+    let tiny = x.lt(V::splat(-708.0));
+    // the clamped number comes first, so that a NaN comes through
+    let x = V::splat(709.0).min(V::splat(-708.0).max(x));
+    let n = (x * V::splat(std::f64::consts::LOG2_E)).round();
+    let r = n.mul_add(V::splat(-LN2_LOW), n.mul_add(V::splat(-LN2_HIGH), x));
+    let mut p = V::splat(INVERSE_FACTORIALS[0]);
+    for &c in &INVERSE_FACTORIALS[1..] {
+        p = p.mul_add(r, V::splat(c));
+    }
+    // 1 + (r + r² p): the small part is rounded first
+    let small = (r * r).mul_add(p, r);
+    let value = (V::splat(1.0) + small) * n.exp2_integer();
+    V::select(tiny, V::splat(0.0), value)
+}
+
+/// ln x for positive normal x: x = 2^n m with m in [sqrt(1/2), sqrt(2)), f = m - 1, s = f / (2 + f), and
+/// ln m = f - s (f - 2 s² (1/3 + s²/5 + ...)), the series cut after s^20.
+#[inline(always)]
+pub fn ln<V: Lanes>(x: V) -> V {
+    x.map(ln_scalar)
+}
+
+#[inline(always)]
+fn ln_scalar(x: f64) -> f64 {
+    if x.is_nan() || x <= 0.0 || x.is_infinite() {
+        return if x == 0.0 {
+            f64::NEG_INFINITY
+        } else if x > 0.0 {
+            x
+        } else {
+            f64::NAN
+        };
+    }
+    let bits = x.to_bits();
+    let mut n = ((bits >> 52) as i64 - 1023) as f64;
+    let mut m = f64::from_bits((bits & ((1 << 52) - 1)) | (1023 << 52));
+    if m >= std::f64::consts::SQRT_2 {
+        m *= 0.5;
+        n += 1.0;
+    }
+    let f = m - 1.0;
+    let s = f / (2.0 + f);
+    let z = s * s;
+    let mut p = 1.0 / 23.0;
+    for k in (1..=10).rev() {
+        p = p * z + 1.0 / (2 * k + 1) as f64;
+    }
+    // 2 s = f - s f, hence ln m = 2 s + 2 s z p = f - s (f - 2 z p)
+    let small = s * (f - 2.0 * z * p);
+    n * LN2_HIGH + (f - (small - n * LN2_LOW))
+}

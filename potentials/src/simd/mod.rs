@@ -1,0 +1,164 @@
+//! Eight numbers at a time: AVX-512, AVX2 with FMA, and plain Rust, with the same bits from each.
+//!
+//! Kernels are written once, generic over [`Lanes`] and `#[inline(always)]`, and called from wrappers that enable the
+//! instructions; [`Level::detect`] says at run time which wrapper the machine can run. Every operation rounds as IEEE
+//! 754 says (fused multiply-add included) and the order of sums is fixed, so results do not depend on the machine.
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod functions;
+mod portable;
+
+#[cfg(target_arch = "x86_64")]
+pub use avx2::Avx2;
+#[cfg(target_arch = "x86_64")]
+pub use avx512::Avx512;
+pub use functions::{exp, ln};
+pub use portable::Portable;
+
+use caloron_engine::neighbors::Site;
+use std::ops::{Add, Div, Mul, Neg, Sub};
+
+/// Number of lanes.
+pub const LANES: usize = 8;
+
+/// Instructions a kernel can be compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// 512-bit registers.
+    Avx512,
+    /// Two 256-bit registers, fused multiply-add.
+    Avx2,
+    /// Plain Rust.
+    Portable,
+}
+
+impl Level {
+    /// The best level of this machine.
+    pub fn detect() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::is_x86_feature_detected as has;
+            if has!("avx512f") && has!("avx512dq") && has!("avx512vl") && has!("fma") && has!("avx2") {
+                return Self::Avx512;
+            }
+            if has!("avx2") && has!("fma") {
+                return Self::Avx2;
+            }
+        }
+        Self::Portable
+    }
+}
+
+/// Eight numbers.
+pub trait Lanes:
+    Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self> + Neg<Output = Self>
+{
+    /// One truth value per lane.
+    type Mask: Copy;
+
+    /// The same number in every lane.
+    fn splat(x: f64) -> Self;
+    /// From memory order.
+    fn from_array(x: [f64; LANES]) -> Self;
+    /// To memory order.
+    fn to_array(self) -> [f64; LANES];
+    /// self a + b with one rounding.
+    fn mul_add(self, a: Self, b: Self) -> Self;
+    /// Square root.
+    fn sqrt(self) -> Self;
+    /// `if self < other { self } else { other }`, so `other` where one of them is NaN.
+    fn min(self, other: Self) -> Self;
+    /// `if self > other { self } else { other }`, so `other` where one of them is NaN.
+    fn max(self, other: Self) -> Self;
+    /// self < other; false for NaN.
+    fn lt(self, other: Self) -> Self::Mask;
+    /// not (self >= other); true for NaN.
+    fn not_ge(self, other: Self) -> Self::Mask;
+    /// `a` where the mask is true, else `b`.
+    fn select(mask: Self::Mask, a: Self, b: Self) -> Self;
+    /// The nearest integer, ties to even.
+    fn round(self) -> Self;
+    /// 2^self for integers in -1022..=1023.
+    fn exp2_integer(self) -> Self;
+    /// Position and species of the sites with the given indices.
+    ///
+    /// # Safety
+    /// All indices must be within the array.
+    unsafe fn load_sites(sites: *const Site, index: *const u32) -> [Self; 4];
+    /// table[index] for integers `index` in each lane.
+    ///
+    /// # Safety
+    /// The indices must be whole numbers within the table.
+    unsafe fn lookup(table: *const f64, index: Self) -> Self;
+    /// table[index] for integers `index` in 0..8 in each lane.
+    ///
+    /// # Safety
+    /// The table must have eight entries and the indices must be whole numbers below eight.
+    #[inline(always)]
+    unsafe fn lookup8(table: *const f64, index: Self) -> Self {
+        // SAFETY: as the caller promises
+        unsafe { Self::lookup(table, index) }
+    }
+    /// Sum over the lanes: ((0+4) + (2+6)) + ((1+5) + (3+7)).
+    fn sum(self) -> f64;
+
+    /// `f` of every lane, for functions that are rarely needed.
+    #[inline(always)]
+    fn map(self, f: impl Fn(f64) -> f64) -> Self {
+        Self::from_array(self.to_array().map(f))
+    }
+    /// `x` where the mask is true, else 0.
+    #[inline(always)]
+    fn keep(mask: Self::Mask, x: Self) -> Self {
+        Self::select(mask, x, Self::splat(0.0))
+    }
+    /// e^self, within about one unit in the last place; 0 below -708, as at 709 above.
+    #[inline(always)]
+    fn exp(self) -> Self {
+        functions::exp(self)
+    }
+    /// Natural logarithm of positive normal numbers, within about one unit in the last place.
+    #[inline(always)]
+    fn ln(self) -> Self {
+        functions::ln(self)
+    }
+}
+
+/// A computation written for any lanes; run it with [`run`].
+pub trait Kernel {
+    /// What it gives.
+    type Output;
+    /// The computation; must be `#[inline(always)]`.
+    fn run<V: Lanes>(self) -> Self::Output;
+}
+
+/// Runs a kernel with the lanes of `level`.
+/// A level the machine lacks is replaced by plain Rust; the numbers are the same.
+#[inline]
+pub fn run<K: Kernel>(level: Level, kernel: K) -> K::Output {
+    #[cfg(target_arch = "x86_64")]
+    {
+        #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx2,fma")]
+        fn with_avx512<K: Kernel>(kernel: K) -> K::Output {
+            kernel.run::<Avx512>()
+        }
+        #[target_feature(enable = "avx2,fma")]
+        fn with_avx2<K: Kernel>(kernel: K) -> K::Output {
+            kernel.run::<Avx2>()
+        }
+        match (level, Level::detect()) {
+            // SAFETY: detected on this machine
+            (Level::Avx512, Level::Avx512) => return unsafe { with_avx512(kernel) },
+            // SAFETY: detected on this machine
+            (Level::Avx2, Level::Avx512 | Level::Avx2) => return unsafe { with_avx2(kernel) },
+            _ => {}
+        }
+    }
+    let _ = level;
+    kernel.run::<Portable>()
+}
+
+#[cfg(test)]
+mod tests;
