@@ -1,4 +1,8 @@
 //! The list of interactions an input file can name.
+use crate::external::{
+    Confinement, ConstantForce, DistanceRestraint, ElectricField, FlatBottom, Gravity, HarmonicTrap,
+    PositionRestraint, Wall,
+};
 use crate::pair::lennard_jones::LennardJones;
 use caloron_engine::{Potential, SpecError, System, UnitSystem};
 use schemars::JsonSchema;
@@ -11,6 +15,8 @@ pub struct BuildContext<'a> {
     pub system: &'a System,
     /// Positions at the start, for restraints to where atoms are.
     pub positions: &'a [caloron_engine::Vec3],
+    /// Cell at the start.
+    pub cell: &'a caloron_engine::Cell,
     /// Unit system of the input.
     pub units: UnitSystem,
     /// Folder that relative file names start from (that of the input file).
@@ -39,6 +45,24 @@ impl BuildContext<'_> {
 pub enum PotentialSpec {
     /// Lennard-Jones 12-6 pair potential.
     LennardJones(LennardJones),
+    /// Springs that hold atoms where they are.
+    PositionRestraint(PositionRestraint),
+    /// Springs that act only beyond a distance from a reference.
+    FlatBottom(FlatBottom),
+    /// A harmonic well around a point.
+    HarmonicTrap(HarmonicTrap),
+    /// Planar walls.
+    Wall(Wall),
+    /// A sphere or cylinder that keeps atoms inside.
+    Confinement(Confinement),
+    /// The same force on every atom.
+    ConstantForce(ConstantForce),
+    /// A uniform electric field.
+    ElectricField(ElectricField),
+    /// Uniform gravity.
+    Gravity(Gravity),
+    /// A spring between two atoms or the centres of two groups.
+    DistanceRestraint(DistanceRestraint),
 }
 
 impl PotentialSpec {
@@ -61,6 +85,15 @@ impl PotentialSpec {
         }
         build! {
             LennardJones, "lennard_jones";
+            PositionRestraint, "position_restraint";
+            FlatBottom, "flat_bottom";
+            HarmonicTrap, "harmonic_trap";
+            Wall, "wall";
+            Confinement, "confinement";
+            ConstantForce, "constant_force";
+            ElectricField, "electric_field";
+            Gravity, "gravity";
+            DistanceRestraint, "distance_restraint";
         }
     }
 }

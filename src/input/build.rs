@@ -9,7 +9,7 @@ use super::structure::{Start, Structure, check_exists};
 use super::velocities::momentum;
 use caloron_engine::guard::Limits;
 use caloron_engine::{
-    Evaluator, Potential, Properties, Quantity, SpecError, State, System, UnitSystem, Vec3, neighbors,
+    Cell, Evaluator, Potential, Properties, Quantity, SpecError, State, System, UnitSystem, Vec3, neighbors,
 };
 use caloron_io::Frame;
 use caloron_potentials::BuildContext;
@@ -180,7 +180,7 @@ fn assemble(document: &Document, source: &Source, directory: &Path) -> Result<Pl
     let guard = document.guard.build(units).map_err(|e| e.within("guard"))?;
     let verdict = verdict(&document.verdict, units).map_err(|e| e.within("verdict"))?;
     let skin = skin(&document.neighbors, units)?;
-    let parts = Parts { units, directory, system: &system, positions: state.positions() };
+    let parts = Parts { units, directory, system: &system, positions: state.positions(), cell: state.cell() };
     let mut terms = parts.terms(&document.potential, files)?;
     warnings.append(&mut terms.warnings);
     let evaluator = Evaluator::with_groups(terms.potentials, skin, document.neighbors.search.into());
@@ -252,6 +252,7 @@ struct Parts<'a> {
     directory: &'a Path,
     system: &'a System,
     positions: &'a [Vec3],
+    cell: &'a Cell,
 }
 
 struct Terms {
@@ -274,6 +275,7 @@ impl Parts<'_> {
         let mut context = BuildContext {
             system: self.system,
             positions: self.positions,
+            cell: self.cell,
             units: self.units,
             directory: self.directory,
             files,
@@ -295,7 +297,7 @@ impl Parts<'_> {
                     "the groups are counted from 0 without gaps; the largest one here is {highest}"
                 )));
             }
-            let potential = table.term.build(&mut context).map_err(|e| e.within(&table.name).within(&at))?;
+            let potential = table.term.build(&mut context).map_err(|e| e.within(&at))?;
             if let Some(cutoff) = potential.cutoff()
                 && !(cutoff > 0.0 && cutoff.is_finite())
             {
@@ -431,8 +433,13 @@ impl PotentialFile {
         let masses = document.masses.iter().filter(|(k, _)| has(k)).map(|(k, v)| (k.clone(), *v)).collect();
         let charges = document.charges.iter().filter(|(k, _)| has(k)).map(|(k, v)| (k.clone(), *v)).collect();
         let system = structure.system(&masses, &charges, units)?;
-        let parts =
-            Parts { units, directory: &self.directory, system: &system, positions: &structure.positions };
+        let parts = Parts {
+            units,
+            directory: &self.directory,
+            system: &system,
+            positions: &structure.positions,
+            cell: &structure.cell,
+        };
         let terms = parts.terms(&document.potential, Vec::new())?;
         let search: neighbors::Search = document.neighbors.search.into();
         let evaluator = Evaluator::with_groups(terms.potentials, skin(&document.neighbors, units)?, search);

@@ -107,8 +107,14 @@ pub fn try_potential(
 ) -> Result<Box<dyn Potential>, caloron_engine::SpecError> {
     let spec: PotentialSpec =
         reading_in(units, || toml::from_str(text)).unwrap_or_else(|e| panic!("{e}\n{text}"));
-    let mut context =
-        BuildContext { system, positions: &[], units, directory: Path::new("."), files: Vec::new() };
+    let mut context = BuildContext {
+        system,
+        positions: &[],
+        cell: &Cell::open(),
+        units,
+        directory: Path::new("."),
+        files: Vec::new(),
+    };
     spec.build(&mut context)
 }
 
