@@ -27,6 +27,8 @@ pub struct Evaluator {
     empty: NeighborList,
     groups: Vec<Group>,
     total: Group,
+    /// Results of the geometry before a trial move: the groups, then the total.
+    kept: Vec<Group>,
     evaluations: u64,
 }
 
@@ -58,6 +60,7 @@ impl Evaluator {
             empty: NeighborList::new(0.0, 0.0, Search::BruteForce),
             groups: (0..count).map(|_| Group::default()).collect(),
             total: Group::default(),
+            kept: Vec::new(),
             evaluations: 0,
         }
     }
@@ -128,6 +131,21 @@ impl Evaluator {
             self.evaluations += 1;
         }
         Ok(&self.groups[g].outputs)
+    }
+    /// Puts the present results aside before a trial move.
+    pub fn keep(&mut self) {
+        self.kept.resize_with(self.groups.len() + 1, Group::default);
+        for (kept, group) in self.kept.iter_mut().zip(self.groups.iter_mut().chain([&mut self.total])) {
+            std::mem::swap(kept, group);
+            group.fresh = None;
+        }
+    }
+    /// Brings back the results that [`Evaluator::keep`] put aside, after a refused move.
+    pub fn restore(&mut self) {
+        for (kept, group) in self.kept.iter_mut().zip(self.groups.iter_mut().chain([&mut self.total])) {
+            std::mem::swap(kept, group);
+            kept.fresh = None;
+        }
     }
     /// Saves or restores what the neighbour lists remember, so that a restarted run has the same lists.
     ///

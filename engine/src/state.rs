@@ -14,6 +14,13 @@ impl Revision {
     }
 }
 
+/// A geometry to come back to; see [`State::keep_geometry`].
+#[derive(Clone, Debug, Default)]
+pub struct Geometry {
+    positions: Vec<Vec3>,
+    cell: Option<(Cell, Revision)>,
+}
+
 /// Positions (unwrapped), velocities, cell, step and time.
 #[derive(Clone, Debug)]
 pub struct State {
@@ -87,6 +94,19 @@ impl State {
     pub fn set_cell(&mut self, cell: Cell) {
         self.revision = Revision::next();
         self.cell = cell;
+    }
+    /// Copies positions, cell and revision into `kept`, to come back to them after a trial move.
+    pub fn keep_geometry(&self, kept: &mut Geometry) {
+        kept.positions.clone_from(&self.positions);
+        kept.cell = Some((self.cell.clone(), self.revision));
+    }
+    /// Comes back to what [`State::keep_geometry`] kept, with its revision, so that results for it are fresh again.
+    ///
+    /// # Panics
+    /// When nothing was kept.
+    pub fn restore_geometry(&mut self, kept: &mut Geometry) {
+        std::mem::swap(&mut self.positions, &mut kept.positions);
+        (self.cell, self.revision) = kept.cell.take().expect("a geometry was kept");
     }
     /// Saves or restores everything, bit for bit.
     ///

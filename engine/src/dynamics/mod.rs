@@ -2,7 +2,8 @@
 //!
 //! Each file holds one operator; [`spec`] holds what an input file says and the compositions built from it.
 //! Letters of a step: A drift, B kick, O Langevin noise and friction, V stochastic velocity rescaling,
-//! N Nosé-Hoover chain, C Andersen collisions, W weak coupling, M removal of momentum.
+//! N Nosé-Hoover chain, C Andersen collisions, W weak coupling, M removal of momentum, D Brownian step, S scaling of the
+//! cell, P Monte Carlo move of the cell.
 pub mod andersen;
 pub mod berendsen;
 pub mod brownian;
@@ -30,4 +31,4 @@ pub use langevin::OrnsteinUhlenbeck;
 pub use momentum::RemoveMomentum;
 pub use mtk::mtk;
 pub use nose_hoover::{Chain, ChainSettings, CompositionOrder, NoseHoover};
-pub use spec::{BrownianSpec, NveSpec, NvtSpec, ThermostatSpec};
+pub use spec::{BarostatSpec, BrownianSpec, NphSpec, NptSpec, NveSpec, NvtSpec, ThermostatSpec};

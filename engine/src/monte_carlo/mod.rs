@@ -1,1 +1,4 @@
 //! Monte Carlo moves.
+pub mod barostat;
+
+pub use barostat::{MonteCarloBarostat, VolumeMoves};

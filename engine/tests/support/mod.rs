@@ -196,3 +196,92 @@ pub fn fcc(n: usize, density: f64, kt: f64) -> (System, State) {
     remove_linear(&system, &mut state);
     (system, state)
 }
+
+/// A sampler from its table in reduced units, for example `kind = "nvt"`.
+pub fn sampler(kind: &str, table: &str, system: &System, state: &State) -> Box<dyn Sampler> {
+    use caloron_engine::dynamics::*;
+    fn read<T: serde::de::DeserializeOwned>(table: &str) -> T {
+        quantity::reading_in(UnitSystem::Lj, || toml::from_str(table)).unwrap()
+    }
+    let units = UnitSystem::Lj;
+    Box::new(
+        match kind {
+            "nve" => read::<NveSpec>(table).build(system, state, units),
+            "nvt" => read::<NvtSpec>(table).build(system, state, units),
+            "npt" => read::<NptSpec>(table).build(system, state, units),
+            "nph" => read::<NphSpec>(table).build(system, state, units),
+            "brownian" => read::<BrownianSpec>(table).build(system, state, units),
+            _ => unreachable!("{kind}"),
+        }
+        .unwrap(),
+    )
+}
+
+/// Every kind of sampler for a Lennard-Jones fluid: name, kind, table without time step.
+pub fn all_samplers() -> Vec<(&'static str, &'static str, String)> {
+    let mut list = vec![
+        ("NVE", "nve", String::new()),
+        ("NVE, momentum removed", "nve", "remove_momentum = { every = 3 }".into()),
+        ("Brownian", "brownian", "temperature = 1.2\nfriction = 50.0".into()),
+        ("NPH", "nph", "temperature = 1.2\npressure = 1.0\nrelaxation = 1.0\nmode = \"triclinic\"".into()),
+    ];
+    for (name, thermostat) in THERMOSTATS {
+        list.push((name, "nvt", format!("temperature = 1.2\nthermostat = {thermostat}")));
+    }
+    for (name, barostat) in BAROSTATS {
+        for (_, thermostat) in &THERMOSTATS[..3] {
+            let table = format!(
+                "temperature = 1.2\npressure = 1.0\nthermostat = {thermostat}\nbarostat = {barostat}"
+            );
+            list.push((name, "npt", table));
+        }
+    }
+    list.push((
+        "stress",
+        "npt",
+        format!(
+            "temperature = {{ from = 1.2, to = 1.3 }}\nstress = {{ xx = -1.0, yy = -1.1, zz = -0.9, xy = 0.1 }}\nthermostat = {}\nbarostat = {{ cell_rescale = {{ relaxation = 1.0, compressibility = 0.1, mode = \"triclinic\" }} }}",
+            THERMOSTATS[0].1
+        ),
+    ));
+    list
+}
+
+pub const THERMOSTATS: [(&str, &str); 5] = [
+    ("Langevin", "{ langevin = { friction = 1.0 } }"),
+    ("Bussi", "{ bussi = { relaxation = 0.2 } }"),
+    ("Nosé-Hoover chain", "{ nose_hoover = { relaxation = 0.3 } }"),
+    ("Andersen", "{ andersen = { rate = 1.0 } }"),
+    ("Berendsen", "{ berendsen = { relaxation = 0.2 } }"),
+];
+
+pub const BAROSTATS: [(&str, &str); 9] = [
+    ("cell rescaling, isotropic", "{ cell_rescale = { relaxation = 1.0, compressibility = 0.1 } }"),
+    (
+        "cell rescaling, semi-isotropic",
+        "{ cell_rescale = { relaxation = 1.0, compressibility = 0.1, mode = \"semi_isotropic\" } }",
+    ),
+    (
+        "cell rescaling, triclinic",
+        "{ cell_rescale = { relaxation = 1.0, compressibility = 0.1, mode = \"triclinic\" } }",
+    ),
+    ("MTK, isotropic", "{ mtk = { relaxation = 1.0 } }"),
+    ("MTK, anisotropic", "{ mtk = { relaxation = 1.0, mode = \"anisotropic\" } }"),
+    ("MTK, triclinic", "{ mtk = { relaxation = 1.0, mode = \"triclinic\" } }"),
+    ("Monte Carlo, isotropic", "{ monte_carlo = { every = 10, step = 0.03 } }"),
+    ("Monte Carlo, anisotropic", "{ monte_carlo = { every = 10, step = 0.03, mode = \"anisotropic\" } }"),
+    ("Berendsen", "{ berendsen = { relaxation = 1.0, compressibility = 0.1 } }"),
+];
+
+/// A Lennard-Jones fluid of 4 n³ atoms that has forgotten its lattice, at about kT = 1.2 and density 0.7.
+pub fn fluid(n: usize) -> (System, State) {
+    let (system, state) = fcc(n, 0.7, 2.4);
+    let table = "temperature = 1.2\ntimestep = 0.004\nthermostat = { langevin = { friction = 1.0 } }";
+    let sampler = sampler("nvt", table, &system, &state);
+    let mut run = Run::new(system, state, Box::new(SmoothLj { cutoff: 2.3 }), sampler);
+    run.steps(500);
+    remove_linear(&run.system, &mut run.state);
+    run.state.step = 0;
+    run.state.time = 0.0;
+    (run.system, run.state)
+}

@@ -1,7 +1,13 @@
 //! What an input file says about molecular dynamics, and the samplers built from it.
+mod barostat;
+mod npt;
 mod ramp;
 mod thermostat;
 
+pub use barostat::{
+    BarostatSpec, CellRescaleSpec, MonteCarloBarostatSpec, MtkSpec, StressSpec, WeakBarostatSpec,
+};
+pub use npt::{NphSpec, NptSpec};
 pub use ramp::Ramp;
 pub use thermostat::{AndersenSpec, BerendsenSpec, BussiSpec, LangevinSpec, NoseHooverSpec, ThermostatSpec};
 
@@ -199,6 +205,7 @@ fn compose(
     dt: f64,
     respa: Option<&RespaSpec>,
     thermostat: Option<(Box<dyn Op>, Place)>,
+    after: Vec<Box<dyn Op>>,
     removal: Option<RemoveMomentum>,
 ) -> Result<MolecularDynamics, SpecError> {
     let respa = respa.map(RespaSpec::build).transpose()?;
@@ -225,10 +232,11 @@ fn compose(
             }
         }
     }
-    if let Some(op) = removal {
+    let removal = removal.map(|op| Box::new(op) as Box<dyn Op>);
+    for op in after.into_iter().chain(removal) {
         label = label.map(|l| format!("{l} {}", op.symbol()));
         schedule.push((ops.len(), 1.0));
-        ops.push(Box::new(op));
+        ops.push(op);
     }
     let mut splitting = Splitting::new(ops, schedule);
     if let Some(label) = label {
@@ -251,7 +259,7 @@ impl NveSpec {
         check_system(system)?;
         let dt = time_step(self.timestep, units)?;
         let removal = self.remove_momentum.as_ref().map(|r| r.build(system, state, false)).transpose()?;
-        compose(dt, self.respa.as_ref(), None, removal)
+        compose(dt, self.respa.as_ref(), None, Vec::new(), removal)
     }
     /// What the user should know.
     pub fn warnings(&self, units: UnitSystem) -> Vec<String> {
@@ -283,7 +291,7 @@ impl NvtSpec {
         let thermostat = self.thermostat.build(kt, dt)?;
         let local = self.thermostat.is_local();
         let removal = self.remove_momentum.as_ref().map(|r| r.build(system, state, local)).transpose()?;
-        compose(dt, self.respa.as_ref(), Some(thermostat), removal)
+        compose(dt, self.respa.as_ref(), Some(thermostat), Vec::new(), removal)
     }
     /// What the user should know.
     pub fn warnings(&self, units: UnitSystem) -> Vec<String> {
