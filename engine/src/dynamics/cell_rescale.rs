@@ -22,8 +22,9 @@ pub struct Rescaling {
 ///
 /// with G of [`super::flexible_cell`] and velocities scaled inversely to positions; in the isotropic case
 /// d ln V = (β/τ)(P_int - P + kT/V) (V/V₀) dt + noise. It samples the isothermal-isobaric ensemble and relaxes without
-/// oscillation. Discretised as one leapfrog step with a fresh momentum for each strain, which is symmetric in time and
-/// whose change of energy is the logarithm of the Metropolis ratio: its sum is the drift of the effective energy.
+/// oscillation. Discretised like the high-friction limit of BAOAB: a momentum for each strain, drawn anew in the middle
+/// of each step. That is symmetric in time, and what the fresh momenta bring is heat, so there is a conserved effective
+/// energy (its fluctuation is of first order in dt/τ).
 ///
 /// β -> `compressibility`, τ -> `relaxation`. V₀ is the volume at the start of the stage: against the published
 /// equation, which has V there, only the rate differs, by V/V₀.

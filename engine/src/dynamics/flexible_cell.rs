@@ -24,7 +24,7 @@ use crate::{
 
 /// What the momenta of the cell are coupled to.
 pub enum CellBath {
-    /// Drawn anew before each step: the motion of the cell is overdamped.
+    /// Drawn anew in the middle of each step: the motion of the cell is overdamped.
     Refresh {
         /// Relaxation time of the volume.
         relaxation: f64,
@@ -59,7 +59,7 @@ pub struct FlexibleCell {
     work: f64,
 }
 
-/// Largest change of a cell direction in one step that is still credible.
+/// Largest change of a cell direction in half a step that is still credible.
 const LARGEST_STRAIN: f64 = 0.1;
 
 impl FlexibleCell {
@@ -139,31 +139,20 @@ impl FlexibleCell {
             }
         }
     }
-    /// The bath of the cell at the start of a step.
-    fn open(&mut self, ctx: &Ctx<'_>, dt: f64) {
-        let kt = self.kt.at(ctx.progress);
-        match &self.bath {
-            CellBath::Refresh { noise, .. } => {
-                if *noise {
-                    let mut numbers = ctx.rng.sequence(Stream::CellRescale, ctx.state.step, ctx.substep);
-                    let spread = (self.mass * kt).sqrt();
-                    self.momenta.iter_mut().for_each(|p| *p = spread * numbers.normal());
-                }
-                self.exchanged += self.cell_kinetic();
+    /// The bath of the cell in the middle of a step.
+    fn refresh(&mut self, ctx: &Ctx<'_>) {
+        if let CellBath::Refresh { noise, .. } = self.bath {
+            self.exchanged -= self.cell_kinetic();
+            self.momenta.fill(0.0);
+            if noise {
+                let mut numbers = ctx.rng.sequence(Stream::CellRescale, ctx.state.step, ctx.substep);
+                let spread = (self.mass * self.kt.at(ctx.progress)).sqrt();
+                self.momenta.iter_mut().for_each(|p| *p = spread * numbers.normal());
             }
-            CellBath::Inertia { .. } => self.half_chain(kt, dt),
+            self.exchanged += self.cell_kinetic();
         }
     }
-    /// The bath of the cell at the end of a step.
-    fn close(&mut self, ctx: &Ctx<'_>, dt: f64) {
-        match self.bath {
-            CellBath::Refresh { .. } => {
-                self.exchanged -= self.cell_kinetic();
-                self.momenta.fill(0.0);
-            }
-            CellBath::Inertia { .. } => self.half_chain(self.kt.at(ctx.progress), dt),
-        }
-    }
+    /// Half a step of the chain of the cell.
     fn half_chain(&mut self, kt: f64, dt: f64) {
         let twice = 2.0 * self.cell_kinetic();
         if let CellBath::Inertia { chain: Some(chain), .. } = &mut self.bath {
@@ -180,9 +169,22 @@ impl FlexibleCell {
             *p += 0.5 * dt * (e * force).trace();
         }
     }
-    fn strain(&self, dt: f64) -> Mat3 {
+    /// Factors of positions and velocities after the cell moved for `dt`.
+    fn scaling(&self, dt: f64, feedback: f64) -> Result<(Mat3, Mat3), EngineError> {
         let zero = Mat3::zeros();
-        self.momenta.iter().zip(&self.basis).fold(zero, |s, (p, e)| s + e * (p * dt / self.mass))
+        let strain =
+            self.momenta.iter().zip(&self.basis).fold(zero, |s, (p, e)| s + e * (p * dt / self.mass));
+        let largest = strain.iter().fold(0.0, |m: f64, x| if x.is_nan() { f64::NAN } else { m.max(x.abs()) });
+        if largest.is_nan() || largest > LARGEST_STRAIN {
+            let reason = format!(
+                "the cell would change by {:.0} % in half a step: the pressure is far from its target or the \
+                 relaxation time too short; relax the structure first or couple more slowly",
+                100.0 * largest
+            );
+            return Err(EngineError::Operator { operator: "barostat", reason });
+        }
+        let shrink = -strain - Mat3::identity() * (feedback * strain.trace());
+        Ok((exp_symmetric(&strain), exp_symmetric(&shrink)))
     }
 }
 
@@ -214,25 +216,17 @@ impl Op for FlexibleCell {
             CellBath::Refresh { .. } => 0.0,
         };
         self.prepare(ctx, dt, measure);
-        self.open(ctx, dt);
+        let kt = self.kt.at(ctx.progress);
+        self.half_chain(kt, dt);
 
         let (state, out) = ctx.outputs(need)?;
         let kinetic = kick_atoms(system, state, &out.forces, dt);
         self.kick_cell(state.cell(), &kinetic, &out.virial, feedback, dt);
 
-        let strain = self.strain(0.5 * dt);
-        let largest = strain.iter().fold(0.0, |m: f64, x| m.max(x.abs()));
-        if largest.is_nan() || largest > LARGEST_STRAIN {
-            let reason = format!(
-                "the cell would change by {:.0} % in one step: the pressure is far from its target or the relaxation \
-                 time too short; relax the structure first or couple more slowly",
-                200.0 * largest
-            );
-            return Err(EngineError::Operator { operator: "barostat", reason });
-        }
-        let grow = exp_symmetric(&strain);
-        let shrink = exp_symmetric(&(-strain - Mat3::identity() * (feedback * strain.trace())));
-        let cell = ctx.state.cell().deformed(&grow)?.deformed(&grow)?;
+        let (grow, shrink) = self.scaling(0.5 * dt, feedback)?;
+        self.refresh(ctx);
+        let (grow2, shrink2) = self.scaling(0.5 * dt, feedback)?;
+        let cell = ctx.state.cell().deformed(&grow)?.deformed(&grow2)?;
         let (positions, velocities) = ctx.state.phase_mut();
         if let Some(center) = &mut self.center {
             parallel::for_each_mut2(positions, velocities, |_, r, v| {
@@ -242,14 +236,14 @@ impl Op for FlexibleCell {
             center.apply(ctx, dt)?;
             let (positions, velocities) = ctx.state.phase_mut();
             parallel::for_each_mut2(positions, velocities, |_, r, v| {
-                *v = shrink * *v;
-                *r = grow * *r + *v * (0.5 * dt);
+                *v = shrink2 * *v;
+                *r = grow2 * *r + *v * (0.5 * dt);
             });
         } else {
-            let (grow2, shrink2) = (grow * grow, shrink * shrink);
+            let (grow, shrink) = (grow2 * grow, shrink2 * shrink);
             parallel::for_each_mut2(positions, velocities, |_, r, v| {
-                *r = grow2 * (*r + *v * (0.5 * dt));
-                *v = shrink2 * *v;
+                *r = grow * (*r + *v * (0.5 * dt));
+                *v = shrink * *v;
                 *r += *v * (0.5 * dt);
             });
         }
@@ -262,7 +256,7 @@ impl Op for FlexibleCell {
         let inverse_mass = system.inverse_masses();
         let force = &out.forces;
         parallel::for_each_mut(state.velocities_mut(), |i, v| *v += force[i] * (0.5 * dt * inverse_mass[i]));
-        self.close(ctx, dt);
+        self.half_chain(kt, dt);
         Ok(())
     }
     fn needs(&self) -> Properties {

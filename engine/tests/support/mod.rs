@@ -278,7 +278,8 @@ pub fn fluid(n: usize) -> (System, State) {
     let (system, state) = fcc(n, 0.7, 2.4);
     let table = "temperature = 1.2\ntimestep = 0.004\nthermostat = { langevin = { friction = 1.0 } }";
     let sampler = sampler("nvt", table, &system, &state);
-    let mut run = Run::new(system, state, Box::new(SmoothLj { cutoff: 2.3 }), sampler);
+    let mut run =
+        Run::new(system, state, Box::new(SmoothLj { cutoff: if n < 3 { 1.6 } else { 2.3 } }), sampler);
     run.steps(500);
     remove_linear(&run.system, &mut run.state);
     run.state.step = 0;
