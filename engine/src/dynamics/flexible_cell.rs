@@ -1,7 +1,7 @@
 //! Velocity Verlet with a cell that moves: the common core of stochastic cell rescaling and of the barostat of
 //! Martyna, Tobias and Klein.
 //!
-//! Variables: positions r, velocities v, cell h, and one momentum p_k for each free strain E_k (see [`CellMode`]).
+//! Variables: positions r, velocities v, cell h, and one momentum p_k for each free strain E_k (see [`super::CellMode`]).
 //! With the strain rate η = Σ p_k E_k / W the equations of motion are
 //!
 //! dh/dt = η h,  dr/dt = v + η r,  dv/dt = f/m - η v [- (a/N) tr(η) v],
@@ -10,7 +10,7 @@
 //! where E is the energy of the surroundings ([`external_energy`]). The isothermal-isobaric ensemble has the measure
 //! V dμ(h), with μ invariant under h -> F h; A 1 = a kT supplies the factor V. In the form of Martyna, Tobias and
 //! Klein A = (a/N) Σ m v², and the term in brackets appears. a = 1 + (missing momentum)/3 corrects for the 3 degrees of
-//! freedom N lacks when the total momentum is zero, so that an ideal gas has exactly <V> = (n + 1) kT / P.
+//! freedom N lacks when the total momentum is zero, so that the mean volume of an ideal gas is exactly (n + 1) kT / P.
 //!
 //! Each part below is integrated exactly, in the symmetric order B A S O S A B: kick (v and p), drift (with the kinetic
 //! part of the force on the cell), scaling (r, v, h by matrix exponentials), a thermostat in the centre. There is one
