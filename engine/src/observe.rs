@@ -76,3 +76,25 @@ pub trait Observer {
         Ok(())
     }
 }
+
+/// An observer that may be absent.
+impl<T: Observer> Observer for Option<T> {
+    fn name(&self) -> &str {
+        self.as_ref().map_or("", T::name)
+    }
+    fn due(&self, step: u64) -> bool {
+        self.as_ref().is_some_and(|o| o.due(step))
+    }
+    fn needs(&self) -> Properties {
+        self.as_ref().map_or(Properties::empty(), T::needs)
+    }
+    fn observe(&mut self, frame: &Frame<'_>) -> Result<Flow, BoxError> {
+        self.as_mut().map_or(Ok(Flow::Continue), |o| o.observe(frame))
+    }
+    fn archive(&mut self, archive: &mut Archive) -> Result<(), BoxError> {
+        self.as_mut().map_or(Ok(()), |o| o.archive(archive))
+    }
+    fn finish(&mut self) -> Result<(), BoxError> {
+        self.as_mut().map_or(Ok(()), T::finish)
+    }
+}

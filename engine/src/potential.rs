@@ -74,6 +74,10 @@ pub trait Potential: Send {
     fn breaks_symmetry(&self) -> bool {
         false
     }
+    /// True when the energy jumps where a pair crosses the cutoff, so that a trajectory cannot conserve it.
+    fn jumps_at_cutoff(&self) -> bool {
+        false
+    }
     /// Papers to cite for a run that uses it.
     fn citations(&self) -> Vec<&'static str> {
         Vec::new()

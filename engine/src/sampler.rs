@@ -98,6 +98,10 @@ pub trait Op: Send {
     fn bath_energy(&self, _system: &System, _state: &State) -> f64 {
         0.0
     }
+    /// False for weak coupling, which samples no ensemble.
+    fn samples_ensemble(&self) -> bool {
+        true
+    }
     /// Saves or restores everything it remembers.
     ///
     /// # Errors
@@ -199,6 +203,14 @@ pub trait Sampler: Send {
     /// What is added to kinetic and potential energy in the conserved quantity; `None` when there is none
     /// (a minimiser, Brownian motion, a sampler that is known not to conserve).
     fn bath_energy(&self, system: &System, state: &State) -> Option<f64>;
+    /// False when the velocities mean nothing (overdamped motion, Monte Carlo, a minimiser).
+    fn has_velocities(&self) -> bool {
+        self.time_step().is_some()
+    }
+    /// False when a part of it samples no ensemble (weak coupling).
+    fn samples_ensemble(&self) -> bool {
+        true
+    }
     /// How a minimisation stands; `None` for everything else.
     fn minimization(&self) -> Option<crate::minimize::Summary> {
         None
@@ -256,6 +268,12 @@ impl Sampler for MolecularDynamics {
     }
     fn bath_energy(&self, system: &System, state: &State) -> Option<f64> {
         self.conserves.then(|| self.splitting.ops().map(|op| op.bath_energy(system, state)).sum())
+    }
+    fn has_velocities(&self) -> bool {
+        self.conserves
+    }
+    fn samples_ensemble(&self) -> bool {
+        self.splitting.ops().all(Op::samples_ensemble)
     }
     fn archive(&mut self, archive: &mut Archive) -> Result<(), ArchiveError> {
         self.splitting.archive(archive)

@@ -1,4 +1,5 @@
 //! One run: a state, what drives it and what looks at it.
+use crate::guard::{Earlier, Limits};
 use crate::observe::{Flow, Frame, Observer};
 use crate::sampler::{Progress, kinetic_energy};
 use crate::{
@@ -32,12 +33,29 @@ pub struct Simulation {
     pub stage: usize,
     /// Steps done in the present stage.
     pub stage_step: u64,
+    /// What counts as diverged; `None` checks nothing but the energy.
+    pub limits: Option<Limits>,
+    good: Option<(State, Earlier)>,
 }
+
+/// Steps between the copies of the state that a diverging run falls back to.
+const GOOD_EVERY: u64 = 10;
 
 impl Simulation {
     /// A run at its beginning.
     pub fn new(system: Arc<System>, state: State, evaluator: Evaluator, seed: u64) -> Self {
-        Self { system, state, evaluator, rng: Streams { seed }, stage: 0, stage_step: 0 }
+        let rng = Streams { seed };
+        Self { system, state, evaluator, rng, stage: 0, stage_step: 0, limits: None, good: None }
+    }
+    /// The same with limits beyond which a step is an error.
+    #[must_use]
+    pub fn guarded(mut self, limits: Limits) -> Self {
+        self.limits = Some(limits);
+        self
+    }
+    /// The last state within the limits, at most a few steps old.
+    pub fn last_good(&self) -> Option<&State> {
+        self.good.as_ref().map(|g| &g.0)
     }
     /// Degrees of freedom of the kinetic energy in a stage.
     pub fn degrees_of_freedom(&self, stage: &Stage) -> f64 {
@@ -50,9 +68,13 @@ impl Simulation {
     pub fn open(
         &mut self,
         stage: &mut Stage,
-        observers: &mut [Box<dyn Observer>],
+        observers: &mut [&mut dyn Observer],
     ) -> Result<Flow, EngineError> {
-        self.show(stage, observers, true)
+        let flow = self.show(stage, observers, true)?;
+        if self.limits.is_some() {
+            self.good = Some((self.state.clone(), Earlier::of(&self.state)));
+        }
+        Ok(flow)
     }
     /// One step, and the observers that are due after it.
     ///
@@ -61,7 +83,7 @@ impl Simulation {
     pub fn step(
         &mut self,
         stage: &mut Stage,
-        observers: &mut [Box<dyn Observer>],
+        observers: &mut [&mut dyn Observer],
     ) -> Result<Flow, EngineError> {
         let next = self.state.step + 1;
         let want = wanted(observers, next) | stage.sampler.needs();
@@ -78,23 +100,23 @@ impl Simulation {
         };
         let progress = stage.sampler.advance(&mut ctx)?;
         self.stage_step += 1;
+        self.guard(stage)?;
         let flow = self.show(stage, observers, false)?;
         Ok(if progress == Progress::Finished { Flow::Stop } else { flow })
     }
     fn show(
         &mut self,
         stage: &mut Stage,
-        observers: &mut [Box<dyn Observer>],
+        observers: &mut [&mut dyn Observer],
         opening: bool,
     ) -> Result<Flow, EngineError> {
         let step = self.state.step;
-        let due = |o: &dyn Observer| opening || o.due(step);
-        if !observers.iter().any(|o| due(o.as_ref())) {
+        if !opening && !observers.iter().any(|o| o.due(step)) {
             return Ok(Flow::Continue);
         }
         let want = observers
             .iter()
-            .filter(|o| due(o.as_ref()))
+            .filter(|o| opening || o.due(step))
             .fold(Properties::ENERGY | Properties::FORCES, |p, o| p | o.needs());
         let degrees_of_freedom = self.degrees_of_freedom(stage);
         let kinetic = kinetic_energy(&self.system, &self.state);
@@ -121,6 +143,32 @@ impl Simulation {
         }
         Ok(flow)
     }
+    /// Tests the step that was done against the limits; every few steps also the motion since the last test.
+    fn guard(&mut self, stage: &Stage) -> Result<(), EngineError> {
+        let Some(limits) = self.limits else { return Ok(()) };
+        // a minimiser and a Monte Carlo move are no dynamics: only their numbers must be finite
+        let dynamics = stage.sampler.time_step().is_some();
+        let limits = if dynamics { limits } else { Limits::finite_only(limits.units) };
+        let full = self.stage_step.is_multiple_of(GOOD_EVERY);
+        let need = Properties::ENERGY | Properties::FORCES;
+        let dof = self.degrees_of_freedom(stage);
+        let kt = if full && dof > 0.0 { 2.0 * kinetic_energy(&self.system, &self.state) / dof } else { 0.0 };
+        let outputs = self.evaluator.ensure(&self.system, &self.state, need, stage.sampler.needs())?;
+        let earlier = if full && dynamics { self.good.as_ref().map(|g| &g.1) } else { None };
+        limits
+            .check(&self.state, outputs, kt, earlier)
+            .map_err(|cause| EngineError::Diverged { step: self.state.step, cause })?;
+        if full {
+            match &mut self.good {
+                Some((state, earlier)) => {
+                    state.copy_from(&self.state);
+                    earlier.update(&self.state);
+                }
+                None => self.good = Some((self.state.clone(), Earlier::of(&self.state))),
+            }
+        }
+        Ok(())
+    }
     /// Saves or restores state, neighbour lists and the place in the run. The sampler of the stage is archived
     /// by the caller, who knows which one it is.
     ///
@@ -128,6 +176,7 @@ impl Simulation {
     /// When the archive does not fit.
     pub fn archive(&mut self, archive: &mut Archive) -> Result<(), ArchiveError> {
         archive.section("simulation")?;
+        self.good = None;
         let mut stage = self.stage as u64;
         archive.u64(&mut stage)?;
         self.stage = stage as usize;
@@ -138,6 +187,6 @@ impl Simulation {
     }
 }
 
-fn wanted(observers: &[Box<dyn Observer>], step: u64) -> Properties {
+fn wanted(observers: &[&mut dyn Observer], step: u64) -> Properties {
     observers.iter().filter(|o| o.due(step)).fold(Properties::empty(), |p, o| p | o.needs())
 }

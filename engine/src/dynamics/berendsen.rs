@@ -38,6 +38,9 @@ impl Op for Berendsen {
         self.given += rescale(ctx.state, kinetic, (next / kinetic).sqrt());
         Ok(())
     }
+    fn samples_ensemble(&self) -> bool {
+        false
+    }
     fn bath_energy(&self, _system: &System, _state: &State) -> f64 {
         -self.given
     }

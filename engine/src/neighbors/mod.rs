@@ -69,6 +69,7 @@ pub struct NeighborList {
     restored: bool,
     non_finite: Option<usize>,
     builds: u64,
+    build_seconds: f64,
 }
 
 impl Default for NeighborList {
@@ -93,6 +94,7 @@ impl NeighborList {
             restored: false,
             non_finite: None,
             builds: 0,
+            build_seconds: 0.0,
         }
     }
     /// Brings the list up to date with a geometry: rebuilds when atoms or cell moved too far since the last build
@@ -106,7 +108,9 @@ impl NeighborList {
         if self.is_complete_for(positions, cell) {
             self.sites.refresh(system, positions, cell);
         } else {
+            let start = std::time::Instant::now();
             self.build(system, positions, cell);
+            self.build_seconds += start.elapsed().as_secs_f64();
             self.builds += 1;
         }
     }
@@ -186,6 +190,10 @@ impl NeighborList {
     /// The backend of the last build and why it was taken.
     pub fn backend(&self) -> (Search, &'static str) {
         self.backend
+    }
+    /// Wall time spent in builds, s.
+    pub fn build_seconds(&self) -> f64 {
+        self.build_seconds
     }
     /// Atoms and images.
     pub fn sites(&self) -> &[Site] {

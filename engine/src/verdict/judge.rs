@@ -34,6 +34,17 @@ pub struct Circumstances {
     pub minimization: Option<Summary>,
     /// Wall time of the stage, s.
     pub wall_seconds: Option<f64>,
+    /// Limits other than the usual ones.
+    pub thresholds: Thresholds,
+}
+
+/// Limits of the drift that a user may change; `None` for those of the module's table.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Thresholds {
+    /// Drift that warns, kT per ns (reduced: per τ) and degree of freedom.
+    pub drift_warn: Option<f64>,
+    /// Drift that fails, same unit; ten times `drift_warn` when that alone is given.
+    pub drift_fail: Option<f64>,
 }
 
 /// Part of the stage that means leave out.
@@ -260,6 +271,9 @@ fn conservation(v: &mut Verdict, recorder: &Recorder, c: &Circumstances) {
         return;
     };
     let (warn, fail, unit, time) = drift_limits(c.units);
+    let own = c.thresholds;
+    let fail = own.drift_fail.or(own.drift_warn.map(|w| 10.0 * w)).unwrap_or(fail);
+    let warn = own.drift_warn.unwrap_or(warn);
     let d = recorder.conserved.drift();
     let scale = time / (dt * recorder.every() as f64 * kt * dof);
     let (drift, error) = (d.value * scale, d.error * scale);

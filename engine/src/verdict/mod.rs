@@ -19,7 +19,7 @@ mod report;
 #[cfg(test)]
 mod tests;
 
-pub use judge::{Circumstances, judge};
+pub use judge::{Circumstances, Thresholds, judge};
 pub use recorder::Recorder;
 
 use crate::minimize::Outcome;
