@@ -8,6 +8,7 @@ use super::stage::{StageContext, StagePlan};
 use super::structure::{Start, Structure, check_exists};
 use super::velocities::momentum;
 use caloron_engine::guard::Limits;
+use caloron_engine::verdict::Thresholds;
 use caloron_engine::{
     Cell, Evaluator, Potential, Properties, Quantity, SpecError, State, System, UnitSystem, Vec3, neighbors,
 };
@@ -52,7 +53,7 @@ pub struct Plan {
     /// Limits that stop the run.
     pub guard: Limits,
     /// Thresholds of the verdict.
-    pub verdict: Verdict,
+    pub verdict: Thresholds,
     /// Where the run comes from.
     pub provenance: Provenance,
     /// Papers to cite, each once.
@@ -61,17 +62,6 @@ pub struct Plan {
     pub warnings: Vec<String>,
     /// What was chosen where the input is silent.
     pub notes: Vec<String>,
-}
-
-/// Thresholds of the verdict.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Verdict {
-    /// Drift that warns: kT per nanosecond (reduced: per time unit) and degree of freedom.
-    pub drift_warn: f64,
-    /// Drift that fails.
-    pub drift_fail: f64,
-    /// Standard errors of a mean.
-    pub sigma: f64,
 }
 
 /// Where a run comes from: the text of the input and the files it names with their SHA-256.
@@ -178,7 +168,7 @@ fn assemble(document: &Document, source: &Source, directory: &Path) -> Result<Pl
         .build(state.cell().is_fully_periodic(), &mut warnings)
         .map_err(|e| e.within("output"))?;
     let guard = document.guard.build(units).map_err(|e| e.within("guard"))?;
-    let verdict = verdict(&document.verdict, units).map_err(|e| e.within("verdict"))?;
+    let verdict = verdict(&document.verdict).map_err(|e| e.within("verdict"))?;
     let skin = skin(&document.neighbors, units)?;
     let parts = Parts { units, directory, system: &system, positions: state.positions(), cell: state.cell() };
     let mut terms = parts.terms(&document.potential, files)?;
@@ -346,15 +336,19 @@ fn is_at_rest(system: &System, velocities: &[Vec3]) -> bool {
     momentum(system, velocities).norm() <= 1e-12 * scale
 }
 
-fn verdict(spec: &VerdictSpec, units: UnitSystem) -> Result<Verdict, SpecError> {
-    let default = if units == UnitSystem::Lj { 1e-5 } else { 0.01 };
-    let drift_warn = positive("drift_warn", spec.drift_warn.unwrap_or(default))?;
-    let drift_fail = positive("drift_fail", spec.drift_fail.unwrap_or(10.0 * drift_warn))?;
-    if drift_fail < drift_warn {
+fn verdict(spec: &VerdictSpec) -> Result<Thresholds, SpecError> {
+    let check = |key: &str, value: Option<f64>| value.map(|v| positive(key, v)).transpose();
+    let limits = Thresholds {
+        drift_warn: check("drift_warn", spec.drift_warn)?,
+        drift_fail: check("drift_fail", spec.drift_fail)?,
+    };
+    if let (Some(warn), Some(fail)) = (limits.drift_warn, limits.drift_fail)
+        && fail < warn
+    {
         return Err(SpecError::new("drift_fail", "the drift that fails is below the one that warns")
             .hint("give `drift_fail` a larger value than `drift_warn`"));
     }
-    Ok(Verdict { drift_warn, drift_fail, sigma: positive("sigma", spec.sigma.unwrap_or(4.0))? })
+    Ok(limits)
 }
 
 /// Every item once, in the order of first appearance.
@@ -394,6 +388,10 @@ pub struct PotentialFile {
 }
 
 impl PotentialFile {
+    /// Unit system of the file.
+    pub fn units(&self) -> UnitSystem {
+        self.document.units.into()
+    }
     /// Reads and parses a file.
     ///
     /// # Errors

@@ -282,17 +282,15 @@ impl From<SearchSpec> for neighbors::Search {
     }
 }
 
-/// Thresholds of the verdict: `[verdict]`. A value beyond the first threshold warns, beyond the second fails.
+/// Thresholds of the verdict: `[verdict]`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VerdictSpec {
     /// Drift of the conserved quantity that warns, in kT per nanosecond (in reduced units: per time unit) and
-    /// degree of freedom; default 0.01 (in reduced units 1e-5).
+    /// degree of freedom; default 0.001 (in reduced units 2e-6).
     pub drift_warn: Option<f64>,
-    /// Drift that fails, same unit; default ten times `drift_warn`.
+    /// Drift that fails, same unit; default 0.1 (in reduced units 2e-4), or ten times `drift_warn` when that is given.
     pub drift_fail: Option<f64>,
-    /// Standard errors by which a mean temperature or pressure may differ from its target; default 4.
-    pub sigma: Option<f64>,
 }
 
 impl Document {

@@ -15,7 +15,7 @@ mod structure;
 mod velocities;
 mod visitors;
 
-pub use build::{Evaluation, InputFile, Plan, PotentialFile, Provenance, Verdict, build, sha256};
+pub use build::{Evaluation, InputFile, Plan, PotentialFile, Provenance, build, sha256};
 pub use diagnostic::InputError;
 pub use document::{
     Document, NeighborsSpec, PotentialDocument, PotentialTable, SearchSpec, UnitsSpec, VerdictSpec,

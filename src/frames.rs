@@ -1,0 +1,78 @@
+//! From the engine's state and results to the frames that files hold.
+use caloron_engine::{Cell, Outputs, Scope, State, System, UnitSystem, Vec3};
+use caloron_io::{Array, Format, Frame, IoError, Value, WriteOptions};
+use std::path::Path;
+
+/// A frame with everything about a system that does not move: symbols, masses, charges where there are any.
+pub fn template(system: &System) -> Frame {
+    let symbols = (0..system.len()).map(|i| system.symbol(i).to_owned()).collect();
+    let mut frame = Frame::new(symbols, vec![Vec3::zeros(); system.len()], Cell::open());
+    frame.masses = Some(system.masses().to_vec());
+    if system.charges().iter().any(|q| *q != 0.0) {
+        frame.charges = Some(system.charges().to_vec());
+    }
+    frame
+}
+
+/// Copies positions, cell, step and time, wrapped into the cell or as they are.
+pub fn set_state(frame: &mut Frame, state: &State, wrap: bool) {
+    frame.positions.clear();
+    frame.positions.extend_from_slice(state.positions());
+    frame.cell = state.cell().clone();
+    frame.step = Some(state.step);
+    frame.time = Some(state.time);
+    if wrap {
+        frame.wrap();
+    }
+}
+
+/// Copies velocities.
+pub fn set_velocities(frame: &mut Frame, state: &State) {
+    copy(&mut frame.velocities, state.velocities());
+}
+
+/// Copies energy, forces, stress (σ = -W/V for fully periodic cells), per-atom energies and extras, as far as
+/// they were computed.
+pub fn set_outputs(frame: &mut Frame, state: &State, outputs: &Outputs, forces: bool, virial: bool) {
+    frame.energy = Some(outputs.energy);
+    if forces && !outputs.forces.is_empty() {
+        copy(&mut frame.forces, &outputs.forces);
+    }
+    if virial && state.cell().is_fully_periodic() {
+        let w = &outputs.virial;
+        frame.stress = Some((w + w.transpose()) * (-0.5 / state.cell().volume()));
+    }
+    if !outputs.atom_energies.is_empty() {
+        frame.arrays.insert("energies", Array::reals(outputs.atom_energies.clone()));
+    }
+    for extra in &outputs.extras {
+        match extra.spec.scope {
+            Scope::Atom => {
+                let mut array = Array::reals(extra.values.clone());
+                array.columns = extra.spec.components;
+                frame.arrays.insert(extra.spec.name, array);
+            }
+            Scope::System if extra.values.len() == 1 => {
+                frame.info.insert(extra.spec.name, Value::Real(extra.values[0]));
+            }
+            Scope::System => frame.info.insert(extra.spec.name, Value::Reals(extra.values.clone())),
+        }
+    }
+}
+
+fn copy(to: &mut Option<Vec<Vec3>>, from: &[Vec3]) {
+    let buffer = to.get_or_insert_default();
+    buffer.clear();
+    buffer.extend_from_slice(from);
+}
+
+/// Writes one frame to a file of its own.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_one(frame: &Frame, path: &Path, units: UnitSystem) -> Result<(), IoError> {
+    let options = WriteOptions { units, ..WriteOptions::default() };
+    let mut writer = caloron_io::create(path, Format::from_path(path)?, &options)?;
+    writer.write(frame)?;
+    writer.sync().map(|_| ())
+}

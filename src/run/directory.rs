@@ -1,0 +1,129 @@
+//! The output directory of a run: created once, never overwritten, with everything needed to resume.
+use crate::Failure;
+use crate::input::{Plan, sha256};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const INPUT: &str = "input.toml";
+const RECORD: &str = "run.json";
+
+/// Where a run came from: written beside its output files.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Record {
+    /// Version of the program.
+    pub caloron: String,
+    /// Title of the input.
+    pub title: String,
+    /// Path of the input file as given, made absolute.
+    pub input: PathBuf,
+    /// SHA-256 of the input text.
+    pub input_sha256: String,
+    /// Seed of the random numbers.
+    pub seed: u64,
+    /// `physical` or `lj`.
+    pub units: String,
+    /// Names of the interactions.
+    pub potentials: Vec<String>,
+    /// Files the input names, with the SHA-256 of their content.
+    pub files: Vec<(PathBuf, String)>,
+    /// Number of atoms.
+    pub atoms: usize,
+}
+
+impl Record {
+    /// The record of a plan; paths are made absolute so that a run can be resumed from anywhere.
+    ///
+    /// # Errors
+    /// When the working directory is not known.
+    pub fn of(plan: &Plan) -> Result<Self, Failure> {
+        let absolute = |path: &Path| {
+            std::path::absolute(path).map_err(|e| Failure::other(format!("`{}`: {e}", path.display())))
+        };
+        let files = plan.provenance.files.iter().map(|(f, hash)| Ok((absolute(f)?, hash.clone())));
+        Ok(Self {
+            caloron: env!("CARGO_PKG_VERSION").to_owned(),
+            title: plan.title.clone().unwrap_or_default(),
+            input: absolute(Path::new(&plan.provenance.input_name))?,
+            input_sha256: plan.provenance.input_sha256.clone(),
+            seed: plan.seed,
+            units: plan.units.name().to_owned(),
+            potentials: plan.potentials.clone(),
+            files: files.collect::<Result<_, Failure>>()?,
+            atoms: plan.system.len(),
+        })
+    }
+    /// Key and value pairs for the headers of output files.
+    pub fn pairs(&self) -> Vec<(String, String)> {
+        let mut pairs = vec![
+            ("caloron".to_owned(), self.caloron.clone()),
+            ("title".to_owned(), self.title.clone()),
+            ("input_sha256".to_owned(), self.input_sha256.clone()),
+            ("seed".to_owned(), self.seed.to_string()),
+            ("units".to_owned(), self.units.clone()),
+            ("potential".to_owned(), self.potentials.join(" + ")),
+        ];
+        for (file, hash) in &self.files {
+            let name = file.file_name().unwrap_or_default().to_string_lossy();
+            pairs.push((format!("sha256({name})"), hash.clone()));
+        }
+        pairs
+    }
+}
+
+/// Creates the directory of a new run and writes the input text and the record into it.
+///
+/// # Errors
+/// When it already holds files, or cannot be written.
+pub fn create(directory: &Path, input: &str, record: &Record) -> Result<(), Failure> {
+    let shown = directory.display();
+    let occupied = fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some());
+    if occupied || directory.is_file() {
+        let hint = if directory.join(RECORD).is_file() {
+            format!(
+                "continue that run with `caloron resume {shown}`, or choose another place with `--out DIR`"
+            )
+        } else {
+            "choose another place with `--out DIR`".to_owned()
+        };
+        return Err(Failure::input(format!("the output directory `{shown}` already exists")).hint(hint));
+    }
+    let failed =
+        |e: std::io::Error| Failure::other(format!("cannot write the output directory `{shown}`: {e}"));
+    fs::create_dir_all(directory).map_err(failed)?;
+    fs::write(directory.join(INPUT), input).map_err(failed)?;
+    let json = serde_json::to_string_pretty(record).map_err(|e| failed(e.into()))?;
+    fs::write(directory.join(RECORD), json + "\n").map_err(failed)
+}
+
+/// Input text and record of an earlier run; the files it used must not have changed.
+///
+/// # Errors
+/// When the directory is no run, or a file is missing or differs.
+pub fn open(directory: &Path) -> Result<(String, Record), Failure> {
+    let shown = directory.display();
+    let read = |name: &str| {
+        fs::read_to_string(directory.join(name)).map_err(|e| {
+            Failure::input(format!("`{shown}` is not the output directory of a run: {name}: {e}"))
+                .hint("give the directory that `caloron run` wrote to")
+        })
+    };
+    let record: Record = serde_json::from_str(&read(RECORD)?)
+        .map_err(|e| Failure::input(format!("`{shown}/{RECORD}` is damaged: {e}")))?;
+    let input = read(INPUT)?;
+    if sha256(input.as_bytes()) != record.input_sha256 {
+        return Err(Failure::input(format!("`{shown}/{INPUT}` was changed since the run began"))
+            .hint("a resumed run must equal the uninterrupted one; start a new run for another input"));
+    }
+    for (file, hash) in &record.files {
+        let now = fs::read(file).map_err(|e| {
+            Failure::input(format!("cannot read `{}`, which the run needs: {e}", file.display()))
+        })?;
+        if sha256(&now) != *hash {
+            let message = format!("`{}` was changed since the run began", file.display());
+            return Err(Failure::input(message)
+                .hint("restore the file: a resumed run must equal the uninterrupted one"));
+        }
+    }
+    Ok((input, record))
+}

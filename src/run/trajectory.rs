@@ -1,0 +1,126 @@
+//! The trajectory: frames in any format at regular steps.
+use super::directory::Record;
+use crate::frames;
+use crate::input::TrajectoryPlan;
+use caloron_engine::error::BoxError;
+use caloron_engine::{Archive, Flow, Frame, Observer, Properties, System, UnitSystem};
+use caloron_io::{Position, WriteOptions, Writer};
+use std::path::{Path, PathBuf};
+
+const NOT_OPEN: &str = "the trajectory file is not open";
+
+/// Writes frames.
+pub struct Trajectory {
+    path: PathBuf,
+    plan: TrajectoryPlan,
+    options: WriteOptions,
+    every: u64,
+    frame: caloron_io::Frame,
+    writer: Option<Box<dyn Writer>>,
+}
+
+impl Trajectory {
+    /// A trajectory whose file is created by [`Trajectory::create`] or continued by [`Observer::archive`].
+    pub fn new(
+        plan: &TrajectoryPlan,
+        directory: &Path,
+        record: &Record,
+        units: UnitSystem,
+        system: &System,
+    ) -> Self {
+        let options = WriteOptions { provenance: record.pairs(), units, ..WriteOptions::default() };
+        Self {
+            path: directory.join(&plan.file),
+            plan: plan.clone(),
+            options,
+            every: plan.every,
+            frame: frames::template(system),
+            writer: None,
+        }
+    }
+    /// Creates the file.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn create(&mut self) -> Result<(), BoxError> {
+        self.writer = Some(caloron_io::create(&self.path, self.plan.format, &self.options)?);
+        Ok(())
+    }
+    fn sync(&mut self) -> Result<Position, BoxError> {
+        Ok(self.writer.as_mut().ok_or(NOT_OPEN)?.sync()?)
+    }
+}
+
+impl Observer for Trajectory {
+    fn name(&self) -> &str {
+        "trajectory"
+    }
+    fn due(&self, step: u64) -> bool {
+        self.every > 0 && step.is_multiple_of(self.every)
+    }
+    fn needs(&self) -> Properties {
+        let native = self.plan.format.name() == "extxyz";
+        if native { Properties::VIRIAL | Properties::EXTRAS } else { Properties::empty() }
+    }
+    fn observe(&mut self, seen: &Frame<'_>) -> Result<Flow, BoxError> {
+        frames::set_state(&mut self.frame, seen.state, self.plan.wrap);
+        if self.plan.velocities {
+            frames::set_velocities(&mut self.frame, seen.state);
+        }
+        let virial = self.needs().contains(Properties::VIRIAL);
+        frames::set_outputs(&mut self.frame, seen.state, seen.outputs, self.plan.forces, virial);
+        let writer = self.writer.as_mut().ok_or(NOT_OPEN)?;
+        writer.write(&self.frame)?;
+        Ok(Flow::Continue)
+    }
+    fn archive(&mut self, archive: &mut Archive) -> Result<(), BoxError> {
+        archive.section("trajectory")?;
+        let mut at = if archive.is_reading() { Position::default() } else { self.sync()? };
+        archive.u64(&mut at.frames)?;
+        archive.u64(&mut at.bytes)?;
+        if archive.is_reading() {
+            self.writer = Some(caloron_io::resume(&self.path, self.plan.format, at, &self.options)?);
+        }
+        Ok(())
+    }
+    fn finish(&mut self) -> Result<(), BoxError> {
+        self.sync().map(|_| ())
+    }
+}
+
+/// All trajectories of a run, as one observer.
+#[derive(Default)]
+pub struct Trajectories(pub Vec<Trajectory>);
+
+impl Trajectories {
+    /// Uses another interval during a stage (0: no frames), or that of the plan again.
+    pub fn set_stage(&mut self, every: Option<u64>) {
+        for t in &mut self.0 {
+            t.every = every.unwrap_or(t.plan.every);
+        }
+    }
+}
+
+impl Observer for Trajectories {
+    fn name(&self) -> &str {
+        "trajectory"
+    }
+    fn due(&self, step: u64) -> bool {
+        self.0.iter().any(|t| t.due(step))
+    }
+    fn needs(&self) -> Properties {
+        self.0.iter().fold(Properties::empty(), |p, t| p | t.needs())
+    }
+    fn observe(&mut self, frame: &Frame<'_>) -> Result<Flow, BoxError> {
+        for t in self.0.iter_mut().filter(|t| frame.opening || t.due(frame.state.step)) {
+            t.observe(frame)?;
+        }
+        Ok(Flow::Continue)
+    }
+    fn archive(&mut self, archive: &mut Archive) -> Result<(), BoxError> {
+        self.0.iter_mut().try_for_each(|t| t.archive(archive))
+    }
+    fn finish(&mut self) -> Result<(), BoxError> {
+        self.0.iter_mut().try_for_each(Observer::finish)
+    }
+}
