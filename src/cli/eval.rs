@@ -1,0 +1,90 @@
+//! `caloron eval STRUCTURES --potential FILE.toml`
+use super::structures::{Item, Structures};
+use super::{Threads, output_file};
+use crate::{Failure, frames};
+use caloron_engine::{Properties, UnitSystem};
+use caloron_io::Frame;
+use std::path::PathBuf;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Structures or trajectory
+    structures: PathBuf,
+    /// File with the `[[potential]]` tables of an input file
+    #[arg(long, short, value_name = "FILE.toml")]
+    potential: PathBuf,
+    /// Write every frame with its energy, forces, stress and energies of the atoms; numbers keep all their digits
+    #[arg(long, short, value_name = "OUT.extxyz")]
+    output: Option<PathBuf>,
+    /// Replace an existing output file
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    threads: Threads,
+}
+
+/// A frame with its results, and the line of the table.
+struct Evaluated {
+    frame: Frame,
+    line: String,
+}
+
+pub(super) fn execute(a: &Arguments) -> Result<(), Failure> {
+    a.threads.apply(None)?;
+    let mut structures = Structures::open(&a.structures, &a.potential)?;
+    let units = structures.units();
+    let mut writer = a.output.as_ref().map(|path| output_file(path, a.force, units)).transpose()?;
+    println!("{}", header(units));
+    structures.for_each(evaluate, |done: Evaluated| {
+        println!("{}", done.line);
+        match &mut writer {
+            Some(w) => w.write(&done.frame).map_err(Failure::from),
+            None => Ok(()),
+        }
+    })?;
+    if let Some(mut w) = writer {
+        w.sync()?;
+    }
+    Ok(())
+}
+
+fn header(units: UnitSystem) -> String {
+    let (e, l, p) = (units.energy_label(), units.length_label(), units.pressure_label());
+    format!(
+        "{:>7} {:>8} {:>24} {:>24} {:>16} {:>18}",
+        "frame",
+        "atoms",
+        format!("energy/{e}"),
+        format!("energy/atom/{e}"),
+        format!("fmax/{e}/{l}"),
+        format!("pressure/{p}")
+    )
+}
+
+fn evaluate(item: &mut Item<'_>) -> Result<Evaluated, Failure> {
+    let units = item.units;
+    let (system, state) = (item.system.clone(), item.state.clone());
+    let want = Properties::ENERGY
+        | Properties::FORCES
+        | item.evaluator.provides() & (Properties::VIRIAL | Properties::ATOM_ENERGIES | Properties::EXTRAS);
+    let outputs = item
+        .evaluator
+        .ensure(&system, &state, want, want)
+        .map_err(|e| Failure::simulation(format!("frame {}: {e}", item.index)))?;
+    let mut frame = item.frame.clone();
+    let virial = want.contains(Properties::VIRIAL);
+    frames::set_outputs(&mut frame, &state, outputs, true, virial);
+    let fmax = outputs.forces.iter().map(|f| f.norm()).fold(0.0, f64::max);
+    let pressure = (virial && state.cell().is_fully_periodic())
+        .then(|| outputs.virial.trace() / (3.0 * state.cell().volume()) / units.pressure());
+    let line = format!(
+        "{:>7} {:>8} {:>24} {:>24} {:>16.8} {:>18}",
+        item.index,
+        system.len(),
+        format!("{:?}", outputs.energy),
+        format!("{:.15}", outputs.energy / system.len() as f64),
+        fmax,
+        pressure.map_or("-".to_owned(), |p| format!("{p:.8}"))
+    );
+    Ok(Evaluated { frame, line })
+}

@@ -1,0 +1,99 @@
+//! The commands of the program, one file each.
+use crate::Failure;
+use caloron_engine::UnitSystem;
+use caloron_io::{Format, WriteOptions, Writer};
+use clap::{Parser, Subcommand};
+use std::path::Path;
+
+mod bench;
+mod check;
+mod cite;
+mod convert;
+mod eval;
+mod gate;
+mod relax;
+mod resume;
+mod run;
+mod schema;
+mod structures;
+
+/// Molecular dynamics and Monte Carlo from an input file.
+///
+/// Exit status: 0 done; 2 the input is wrong; 3 the simulation failed; 1 anything else.
+#[derive(Debug, Parser)]
+#[command(name = "caloron", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run all stages of an input file
+    Run(run::Arguments),
+    /// Do everything but run: parse, build, test the potential's physics, forecast memory and time
+    Check(check::Arguments),
+    /// Continue a stopped or crashed run, to exactly the result of an uninterrupted one
+    Resume(resume::Arguments),
+    /// Energy, forces and stress of every structure in a file
+    Eval(eval::Arguments),
+    /// Minimise the energy of every structure in a file
+    Relax(relax::Arguments),
+    /// Time an input without writing files; one line of JSON on standard output
+    Bench(bench::Arguments),
+    /// Convert a structure or trajectory between formats
+    Convert(convert::Arguments),
+    /// Print the JSON schema of input files
+    Schema(schema::Arguments),
+    /// Print what to cite for the methods an input uses
+    Cite(cite::Arguments),
+}
+
+/// Parses the arguments of the process and runs the command.
+///
+/// # Errors
+/// The failure that the process reports; clap ends the process itself for wrong arguments (status 2).
+pub fn main() -> Result<(), Failure> {
+    match Arguments::parse().command {
+        Command::Run(a) => run::execute(&a),
+        Command::Check(a) => check::execute(&a),
+        Command::Resume(a) => resume::execute(&a),
+        Command::Eval(a) => eval::execute(&a),
+        Command::Relax(a) => relax::execute(&a),
+        Command::Bench(a) => bench::execute(&a),
+        Command::Convert(a) => convert::execute(&a),
+        Command::Schema(a) => schema::execute(&a),
+        Command::Cite(a) => cite::execute(&a),
+    }
+}
+
+/// The option that sets the number of threads.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct Threads {
+    /// Number of threads; all cores when not given. The results have the same bits for any number.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+}
+
+impl Threads {
+    /// Sets the size of the thread pool; `otherwise` is what the input file asks for.
+    pub(crate) fn apply(self, otherwise: Option<usize>) -> Result<usize, Failure> {
+        let n = self.threads.map(usize::from).or(otherwise).unwrap_or(0);
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(n)
+            .build_global()
+            .map_err(|e| Failure::other(format!("cannot start {n} threads: {e}")))?;
+        Ok(rayon::current_num_threads())
+    }
+}
+
+/// A new extended XYZ file (or whatever its name says) for results.
+pub(crate) fn output_file(path: &Path, force: bool, units: UnitSystem) -> Result<Box<dyn Writer>, Failure> {
+    if path.exists() && !force {
+        return Err(Failure::input(format!("`{}` already exists", path.display()))
+            .hint("choose another name, or replace it with `--force`"));
+    }
+    let provenance = vec![("caloron".to_owned(), env!("CARGO_PKG_VERSION").to_owned())];
+    let options = WriteOptions { units, provenance, ..WriteOptions::default() };
+    Ok(caloron_io::create(path, Format::from_path(path)?, &options)?)
+}
