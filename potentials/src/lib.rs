@@ -3,6 +3,8 @@
 //! Each functional form lives in one file with its spec (what an input file says), its build and its kernel;
 //! [`spec::PotentialSpec`] lists them, one line each.
 pub mod external;
+pub mod kernels;
+pub mod many_body;
 pub mod pair;
 pub mod simd;
 pub mod spec;

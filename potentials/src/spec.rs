@@ -3,6 +3,9 @@ use crate::external::{
     Confinement, ConstantForce, DistanceRestraint, ElectricField, FlatBottom, Gravity, HarmonicTrap,
     PositionRestraint, Wall,
 };
+use crate::many_body::eam::EamSpec;
+use crate::many_body::stillinger_weber::StillingerWeberSpec;
+use crate::many_body::tersoff::{TersoffModSpec, TersoffSpec, TersoffZblSpec};
 use crate::pair::lennard_jones::LennardJones;
 use caloron_engine::{Potential, SpecError, System, UnitSystem};
 use schemars::JsonSchema;
@@ -63,6 +66,16 @@ pub enum PotentialSpec {
     Gravity(Gravity),
     /// A spring between two atoms or the centres of two groups.
     DistanceRestraint(DistanceRestraint),
+    /// Embedded-atom potential (`.eam`, `.eam.alloy`, `.eam.fs` files).
+    Eam(EamSpec),
+    /// Stillinger-Weber potential (`.sw` files).
+    StillingerWeber(StillingerWeberSpec),
+    /// Tersoff potential (`.tersoff` files).
+    Tersoff(TersoffSpec),
+    /// Modified Tersoff potential of Kumagai and others (`.tersoff.mod` files).
+    TersoffMod(TersoffModSpec),
+    /// Tersoff potential with a Ziegler-Biersack-Littmark core (`.tersoff.zbl` files).
+    TersoffZbl(TersoffZblSpec),
 }
 
 impl PotentialSpec {
@@ -94,6 +107,11 @@ impl PotentialSpec {
             ElectricField, "electric_field";
             Gravity, "gravity";
             DistanceRestraint, "distance_restraint";
+            Eam, "eam";
+            StillingerWeber, "stillinger_weber";
+            Tersoff, "tersoff";
+            TersoffMod, "tersoff_mod";
+            TersoffZbl, "tersoff_zbl";
         }
     }
 }

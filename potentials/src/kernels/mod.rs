@@ -1,0 +1,2 @@
+//! Numerical pieces that several interactions share.
+pub mod uniform_spline;

@@ -1,0 +1,5 @@
+//! Many-body potentials against the numbers of LAMMPS, and what their readers say about wrong files.
+mod eam;
+mod golden;
+mod semiconductors;
+mod trajectories;
