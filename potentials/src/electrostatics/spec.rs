@@ -1,0 +1,206 @@
+//! The Coulomb interaction in an input file.
+use super::ewald_sum::EwaldSum;
+use super::exclusions::{Exclusions, ScaledPair};
+use super::long_range::LongRange;
+use super::truncated::TruncatedCoulomb;
+use crate::BuildContext;
+use caloron_engine::quantity::{EnergyLength, InverseLength, Length};
+use caloron_engine::{Potential, Quantity, SpecError, UnitSystem, units};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// Coulomb interaction of the charges of the atoms.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Coulomb {
+    /// How the interaction is summed.
+    pub method: CoulombMethod,
+    /// Coulomb constant e²/(4 π ε0), for comparison with programs that use another value. Default: CODATA 2018
+    /// (14.399645478425668 eV Å), or 1 with `units = "lj"`.
+    #[serde(default)]
+    pub coulomb_constant: Option<Quantity<EnergyLength>>,
+    /// Relative permittivity of the medium, which divides the constant. Default: 1.
+    #[serde(default)]
+    pub dielectric: Option<f64>,
+    /// Pairs of atoms whose interaction is left out or scaled, in their nearest images. Default: none.
+    #[serde(default)]
+    pub scaled_pairs: Vec<ScaledPairSpec>,
+}
+
+/// A pair of atoms with a scaled interaction.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScaledPairSpec {
+    /// The two atoms, counted from 0.
+    pub atoms: [u32; 2],
+    /// Factor of the interaction; 0 leaves it out. Default: 0.
+    #[serde(default)]
+    pub scale: f64,
+}
+
+/// Ways to sum the Coulomb interaction.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum CoulombMethod {
+    /// All pairs of an open system.
+    Direct,
+    /// Plain truncation: energy and forces jump at the cutoff.
+    Cut {
+        /// Cutoff.
+        cutoff: Quantity<Length>,
+    },
+    /// Wolf sum: screened by erfc and shifted in energy.
+    Wolf {
+        /// Cutoff.
+        cutoff: Quantity<Length>,
+        /// Screening parameter α of erfc(α r).
+        alpha: Quantity<InverseLength>,
+    },
+    /// Damped shifted force (Fennell and Gezelter): screened by erfc, energy and force vanish at the cutoff.
+    DampedShiftedForce {
+        /// Cutoff.
+        cutoff: Quantity<Length>,
+        /// Screening parameter α of erfc(α r); 0 gives the undamped shifted force.
+        alpha: Quantity<InverseLength>,
+    },
+    /// A dielectric continuum beyond the cutoff.
+    ReactionField {
+        /// Cutoff.
+        cutoff: Quantity<Length>,
+        /// Relative permittivity of the continuum, `inf` for a conductor. Default: 78.3 (water).
+        #[serde(default = "water")]
+        dielectric: f64,
+    },
+    /// Ewald sum, for fully periodic systems and slabs. Cost per step grows as N^1.5 at best.
+    Ewald {
+        /// Cutoff of the real-space part.
+        cutoff: Quantity<Length>,
+        /// Accuracy: both parts are truncated where their terms have fallen to this fraction. α and the wave cutoff
+        /// follow from it. Default: 1e-6.
+        #[serde(default = "ewald_tolerance")]
+        tolerance: f64,
+        /// Splitting parameter α. Default: sqrt(-ln tolerance) / cutoff.
+        #[serde(default)]
+        alpha: Option<Quantity<InverseLength>>,
+        /// Largest wave number |k| = 2π |h⁻ᵀ n|. Default: 2 α sqrt(-ln tolerance).
+        #[serde(default)]
+        wave_cutoff: Option<Quantity<InverseLength>>,
+        /// For a slab (two periodic directions): distance of the repeated slabs in heights of the cell. Default: 3.
+        #[serde(default = "slab_factor")]
+        slab_factor: f64,
+    },
+}
+
+fn water() -> f64 {
+    78.3
+}
+fn ewald_tolerance() -> f64 {
+    1e-6
+}
+fn slab_factor() -> f64 {
+    3.0
+}
+
+fn positive(key: &str, value: f64) -> Result<f64, SpecError> {
+    if value > 0.0 && value.is_finite() {
+        return Ok(value);
+    }
+    Err(SpecError::new(key, format!("{value} is out of range: it must be positive and finite")))
+}
+
+/// sqrt(-ln δ), the reduced length at which a Gaussian has fallen to δ.
+fn reach(tolerance: f64) -> Result<f64, SpecError> {
+    if (1e-16..=0.1).contains(&tolerance) {
+        return Ok((-tolerance.ln()).sqrt());
+    }
+    Err(SpecError::new("tolerance", format!("{tolerance} is out of range: it must be between 1e-16 and 0.1"))
+        .hint("1e-6 is a good value for most work"))
+}
+
+impl Coulomb {
+    /// The interaction for a system.
+    ///
+    /// # Errors
+    /// When a value is out of range or no atom has a charge.
+    pub fn build(&self, context: &BuildContext<'_>) -> Result<Box<dyn Potential>, SpecError> {
+        let system = context.system;
+        if system.charges().iter().all(|q| *q == 0.0) {
+            return Err(SpecError::new("", "no atom has a charge")
+                .hint("give the charges of the species or atoms in the system section or the structure file"));
+        }
+        let given = self.coulomb_constant.map(Quantity::internal);
+        let constant = given.unwrap_or(match context.units {
+            UnitSystem::Physical => units::COULOMB,
+            UnitSystem::Lj => 1.0,
+        });
+        let constant = positive("coulomb_constant", constant)?;
+        let constant = constant / positive("dielectric", self.dielectric.unwrap_or(1.0))?;
+        let pairs: Vec<ScaledPair> = self
+            .scaled_pairs
+            .iter()
+            .map(|p| ScaledPair { atoms: p.atoms, coulomb: p.scale, van_der_waals: 1.0 })
+            .collect();
+        let exclusions = Exclusions::new(system.len(), &pairs).map_err(|e| e.within("scaled_pairs"))?;
+        let at = |name: &'static str| move |e: SpecError| e.within(name).within("method");
+        Ok(match &self.method {
+            CoulombMethod::Direct => Box::new(TruncatedCoulomb::direct(constant, exclusions)),
+            CoulombMethod::Cut { cutoff } => {
+                let cutoff = positive("cutoff", cutoff.internal()).map_err(at("cut"))?;
+                Box::new(TruncatedCoulomb::cut(cutoff, constant, exclusions))
+            }
+            CoulombMethod::Wolf { cutoff, alpha } => {
+                let cutoff = positive("cutoff", cutoff.internal()).map_err(at("wolf"))?;
+                let alpha = screening(alpha).map_err(at("wolf"))?;
+                Box::new(TruncatedCoulomb::wolf(alpha, cutoff, constant, exclusions))
+            }
+            CoulombMethod::DampedShiftedForce { cutoff, alpha } => {
+                let cutoff = positive("cutoff", cutoff.internal()).map_err(at("damped_shifted_force"))?;
+                let alpha = screening(alpha).map_err(at("damped_shifted_force"))?;
+                Box::new(TruncatedCoulomb::shifted_force(alpha, cutoff, constant, exclusions))
+            }
+            CoulombMethod::ReactionField { cutoff, dielectric } => {
+                let cutoff = positive("cutoff", cutoff.internal()).map_err(at("reaction_field"))?;
+                if dielectric.is_nan() || *dielectric < 1.0 {
+                    let wrong = format!("{dielectric} is out of range: it must be 1 or more");
+                    return Err(at("reaction_field")(SpecError::new("dielectric", wrong)));
+                }
+                Box::new(TruncatedCoulomb::reaction_field(cutoff, *dielectric, constant, exclusions))
+            }
+            CoulombMethod::Ewald { cutoff, tolerance, alpha, wave_cutoff, slab_factor } => {
+                let build = || -> Result<LongRange, SpecError> {
+                    let cutoff = positive("cutoff", cutoff.internal())?;
+                    let reach = reach(*tolerance)?;
+                    let alpha = alpha.map_or(reach / cutoff, Quantity::internal);
+                    let alpha = positive("alpha", alpha)?;
+                    let waves = wave_cutoff.map_or(2.0 * alpha * reach, Quantity::internal);
+                    let waves = positive("wave_cutoff", waves)?;
+                    let factor = positive("slab_factor", *slab_factor)?;
+                    Ok(LongRange::ewald(alpha, cutoff, waves, constant, exclusions).with_slab_factor(factor))
+                };
+                Box::new(build().map_err(at("ewald"))?.checked_for(system))
+            }
+        })
+    }
+}
+
+fn screening(alpha: &Quantity<InverseLength>) -> Result<f64, SpecError> {
+    let alpha = alpha.internal();
+    if alpha >= 0.0 && alpha.is_finite() {
+        return Ok(alpha);
+    }
+    Err(SpecError::new("alpha", format!("{alpha} is out of range: it must be 0 or more")))
+}
+
+impl LongRange {
+    /// An Ewald sum with splitting parameter `alpha`, over pairs within `cutoff` and waves with |k| < `wave_cutoff`.
+    pub fn ewald(
+        alpha: f64,
+        cutoff: f64,
+        wave_cutoff: f64,
+        constant: f64,
+        exclusions: Exclusions,
+    ) -> Self {
+        let sum = EwaldSum::new(alpha, wave_cutoff, constant);
+        Self::new("ewald", alpha, cutoff, constant, exclusions, Box::new(sum))
+    }
+}
