@@ -1,4 +1,5 @@
 //! The list of interactions an input file can name.
+use crate::electrostatics::Coulomb;
 use crate::external::{
     Confinement, ConstantForce, DistanceRestraint, ElectricField, FlatBottom, Gravity, HarmonicTrap,
     PositionRestraint, Wall,
@@ -76,6 +77,8 @@ pub enum PotentialSpec {
     TersoffMod(TersoffModSpec),
     /// Tersoff potential with a Ziegler-Biersack-Littmark core (`.tersoff.zbl` files).
     TersoffZbl(TersoffZblSpec),
+    /// Coulomb interaction of the charges.
+    Coulomb(Coulomb),
 }
 
 impl PotentialSpec {
@@ -85,18 +88,20 @@ impl PotentialSpec {
     /// When a value is out of range, a species has no parameters or a file cannot be read. Keys start with the
     /// name of the potential.
     pub fn build(&self, context: &mut BuildContext<'_>) -> Result<Box<dyn Potential>, SpecError> {
-        /// One line for each variant: its key and its spec.
+        /// One line for each variant and its key; in the second list those that choose between several types.
         macro_rules! build {
-            ($($variant:ident, $key:literal;)+) => {
+            ([$($variant:ident, $key:literal;)+] [$($several:ident, $name:literal;)*]) => {
                 match self {$(
                     Self::$variant(spec) => match spec.build(context) {
                         Ok(potential) => Ok(Box::new(potential)),
                         Err(error) => Err(error.within($key)),
                     },
-                )+}
+                )+$(
+                    Self::$several(spec) => spec.build(context).map_err(|error| error.within($name)),
+                )*}
             };
         }
-        build! {
+        build! {[
             LennardJones, "lennard_jones";
             PositionRestraint, "position_restraint";
             FlatBottom, "flat_bottom";
@@ -112,6 +117,8 @@ impl PotentialSpec {
             Tersoff, "tersoff";
             TersoffMod, "tersoff_mod";
             TersoffZbl, "tersoff_zbl";
-        }
+        ] [
+            Coulomb, "coulomb";
+        ]}
     }
 }

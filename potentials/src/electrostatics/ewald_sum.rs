@@ -106,11 +106,7 @@ impl EwaldSum {
                 for n3 in 0..=m3 {
                     let plus = coefficient([n1, n2, n3]);
                     let minus = if n3 == 0 { (0.0, 0.0) } else { coefficient([n1, n2, -n3]) };
-                    self.terms.push(Term {
-                        a: [plus.0, minus.0],
-                        beta: [plus.1, minus.1],
-                        s: [[0.0; 2]; 2],
-                    });
+                    self.terms.push(Term { a: [plus.0, minus.0], beta: [plus.1, minus.1], s: [[0.0; 2]; 2] });
                     if plus.0 != 0.0 || minus.0 != 0.0 {
                         used = self.terms.len();
                     }

@@ -60,8 +60,7 @@ impl Exclusions {
             if !(pair.coulomb.is_finite() && pair.van_der_waals.is_finite()) {
                 return wrong(format!("the factors of the pair {i}, {j} must be finite"));
             }
-            let partner =
-                |atom| Partner { atom, coulomb: pair.coulomb, van_der_waals: pair.van_der_waals };
+            let partner = |atom| Partner { atom, coulomb: pair.coulomb, van_der_waals: pair.van_der_waals };
             match rows[i as usize].iter().find(|p| p.atom == j) {
                 Some(p) if *p == partner(j) => {}
                 Some(_) => return wrong(format!("the pair {i}, {j} is given twice with different factors")),
@@ -203,7 +202,8 @@ mod tests {
         let cell = Cell::from_lengths_angles([5.0, 6.0, 9.0], [60.0, 70.0, 50.0]).unwrap();
         let nearest = Nearest::new(&cell);
         for k in 0..200 {
-            let r = |f: f64| Vec3::new((f * 1.7).sin() * 20.0, (f * 2.3).cos() * 20.0, (f * 0.9).sin() * 20.0);
+            let r =
+                |f: f64| Vec3::new((f * 1.7).sin() * 20.0, (f * 2.3).cos() * 20.0, (f * 0.9).sin() * 20.0);
             let (a, b) = (r(f64::from(k)), r(f64::from(k) + 0.37));
             let (x, y) = (nearest.vector(&a, &b), cell.shortest(&a, &b));
             assert!((x.norm() - y.norm()).abs() < 1e-12);

@@ -184,7 +184,8 @@ mod tests {
             let exact_g = (exact + 2.0 * 0.9 / std::f64::consts::PI.sqrt() * (-x * x).exp()) / (r * r);
             // exp(-x²) of a rounded x² is wrong by x² units in the last place
             let ulp = 1.0 + x * x;
-            worst = (worst.0.max((phi / exact - 1.0).abs() / ulp), worst.1.max((g / exact_g - 1.0).abs() / ulp));
+            worst =
+                (worst.0.max((phi / exact - 1.0).abs() / ulp), worst.1.max((g / exact_g - 1.0).abs() / ulp));
         }
         assert!(worst.0 < 3e-15 && worst.1 < 3e-15, "{worst:?}");
     }
@@ -196,7 +197,8 @@ mod tests {
                 let r = 0.5 + 0.1 * f64::from(k);
                 let h = 1e-4 * r;
                 let at = |r: f64| form.scalar(r * r).0;
-                let slope = (8.0 * (at(r + h) - at(r - h)) - (at(r + 2.0 * h) - at(r - 2.0 * h))) / (12.0 * h);
+                let slope =
+                    (8.0 * (at(r + h) - at(r - h)) - (at(r + 2.0 * h) - at(r - 2.0 * h))) / (12.0 * h);
                 let g = form.scalar(r * r).1;
                 assert!((slope + g * r).abs() < 1e-10 * (1.0 + slope.abs()), "{r} {slope} {}", -g * r);
             }

@@ -125,8 +125,9 @@ impl Coulomb {
     pub fn build(&self, context: &BuildContext<'_>) -> Result<Box<dyn Potential>, SpecError> {
         let system = context.system;
         if system.charges().iter().all(|q| *q == 0.0) {
-            return Err(SpecError::new("", "no atom has a charge")
-                .hint("give the charges of the species or atoms in the system section or the structure file"));
+            return Err(SpecError::new("", "no atom has a charge").hint(
+                "give the charges of the species or atoms in the system section or the structure file",
+            ));
         }
         let given = self.coulomb_constant.map(Quantity::internal);
         let constant = given.unwrap_or(match context.units {
@@ -193,13 +194,7 @@ fn screening(alpha: &Quantity<InverseLength>) -> Result<f64, SpecError> {
 
 impl LongRange {
     /// An Ewald sum with splitting parameter `alpha`, over pairs within `cutoff` and waves with |k| < `wave_cutoff`.
-    pub fn ewald(
-        alpha: f64,
-        cutoff: f64,
-        wave_cutoff: f64,
-        constant: f64,
-        exclusions: Exclusions,
-    ) -> Self {
+    pub fn ewald(alpha: f64, cutoff: f64, wave_cutoff: f64, constant: f64, exclusions: Exclusions) -> Self {
         let sum = EwaldSum::new(alpha, wave_cutoff, constant);
         Self::new("ewald", alpha, cutoff, constant, exclusions, Box::new(sum))
     }

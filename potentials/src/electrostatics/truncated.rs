@@ -109,9 +109,10 @@ impl<F: PairForm> Potential for TruncatedCoulomb<F> {
                 if !input.cell.is_open() {
                     return Err(PotentialError::Geometry {
                         potential: self.name,
-                        reason: "a periodic system has infinitely many pairs: use ewald or pme, or a method with \
+                        reason:
+                            "a periodic system has infinitely many pairs: use ewald or pme, or a method with \
                                  a cutoff"
-                            .into(),
+                                .into(),
                     });
                 }
                 self.pairs.add_all_pairs(input.positions, charges, self.constant, want, out);
