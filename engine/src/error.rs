@@ -54,7 +54,7 @@ pub enum Divergence {
     #[error("the potential energy is {0}")]
     Energy(f64),
     /// NaN, infinite or too large force.
-    #[error("the force on atom {atom} is {force:e} (limit {limit:e})")]
+    #[error("the force on atom {atom} is {force:.4e} (limit {limit:e})")]
     Force {
         /// Atom index, from 0.
         atom: usize,
@@ -64,7 +64,7 @@ pub enum Divergence {
         limit: f64,
     },
     /// Too hot.
-    #[error("the temperature is {temperature} (limit {limit})")]
+    #[error("the temperature is {temperature:.6e} (limit {limit:e})")]
     Temperature {
         /// Instantaneous temperature, in reported units.
         temperature: f64,
@@ -72,7 +72,7 @@ pub enum Divergence {
         limit: f64,
     },
     /// An atom moved too far in one step.
-    #[error("atom {atom} moved {distance} in one step (limit {limit})")]
+    #[error("atom {atom} moved {distance:.4} in one step (limit {limit})")]
     Displacement {
         /// Atom index, from 0.
         atom: usize,

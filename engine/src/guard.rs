@@ -101,7 +101,9 @@ impl Limits {
             return Err(Divergence::Energy(outputs.energy));
         }
         let f = &outputs.forces;
-        if let Some((atom, square)) = parallel::largest(f.len(), |i| f[i].norm_squared()) {
+        if any_beyond(f.len(), self.max_force, |i| f[i].norm_squared())
+            && let Some((atom, square)) = parallel::largest(f.len(), |i| f[i].norm_squared())
+        {
             // where the square overflows the largest component will do
             let force = if square.is_finite() { square.sqrt() } else { f[atom].amax() };
             if force.is_nan() || force > self.max_force {
@@ -114,7 +116,7 @@ impl Limits {
         }
         if let Some(earlier) = earlier {
             let steps = state.step.saturating_sub(earlier.step).max(1) as f64;
-            if let Some((atom, distance)) = earlier.farthest(state) {
+            if let Some((atom, distance)) = earlier.farthest(state, self.max_displacement * steps) {
                 let distance = distance / steps;
                 if distance.is_nan() || distance > self.max_displacement {
                     return Err(Divergence::Displacement { atom, distance, limit: self.max_displacement });
@@ -146,18 +148,35 @@ impl Earlier {
         self.cell = state.cell().clone();
         self.step = state.step;
     }
-    /// The atom that moved farthest and how far, not counting the deformation of the cell.
-    fn farthest(&self, state: &State) -> Option<(usize, f64)> {
+    /// The atom that moved farthest and how far, not counting the deformation of the cell; `None` when all moved
+    /// less than `limit`.
+    fn farthest(&self, state: &State, limit: f64) -> Option<(usize, f64)> {
         let (old, new) = (&self.positions, state.positions());
         let n = old.len().min(new.len());
-        let found = if self.cell == *state.cell() {
-            parallel::largest(n, |i| (new[i] - old[i]).norm_squared())
+        if self.cell == *state.cell() {
+            farthest(n, limit, |i| (new[i] - old[i]).norm_squared())
         } else {
             let f = state.cell().matrix() * self.cell.inverse();
-            parallel::largest(n, |i| (new[i] - f * old[i]).norm_squared())
-        };
-        found.map(|(i, d)| (i, d.sqrt()))
+            farthest(n, limit, |i| (new[i] - f * old[i]).norm_squared())
+        }
     }
+}
+
+/// The largest of n distances, given by their squares, if any is beyond a limit.
+fn farthest(n: usize, limit: f64, square: impl Fn(usize) -> f64 + Sync) -> Option<(usize, f64)> {
+    if !any_beyond(n, limit, &square) {
+        return None;
+    }
+    parallel::largest(n, square).map(|(i, d)| (i, d.sqrt()))
+}
+
+/// True when one of n squares is beyond the square of a limit, or is NaN or infinite: a cheap first look.
+fn any_beyond(n: usize, limit: f64, square: impl Fn(usize) -> f64 + Sync) -> bool {
+    let limit = (limit * limit).min(f64::MAX);
+    parallel::sum(n, 0u32, |i| {
+        let x = square(i);
+        u32::from((x > limit) | x.is_nan())
+    }) > 0
 }
 
 /// A neighbour in a report: atom, distance, true for an image of it.
@@ -234,7 +253,13 @@ pub fn describe(
     let Some(atom) = culprit(cause, state, outputs) else {
         return text;
     };
-    let vector = |v: Vec3| format!("{:>13.6} {:>13.6} {:>13.6}", v.x, v.y, v.z);
+    let vector = |v: Vec3| {
+        if v.amax() < 1e5 {
+            format!("{:>13.6} {:>13.6} {:>13.6}", v.x, v.y, v.z)
+        } else {
+            format!("{:>13.4e} {:>13.4e} {:>13.4e}", v.x, v.y, v.z)
+        }
+    };
     let (r, v) = (state.positions()[atom], state.velocities()[atom]);
     let near = nearest(state, atom, 6);
     let force = outputs.and_then(|o| o.forces.get(atom));
@@ -301,7 +326,8 @@ fn causes(
             || matches!(cause, Divergence::Displacement { .. })
         {
             list.push(format!(
-                "the time step of {step} {label} is too large: this atom moves {move_per_step:.3} {length} in it"
+                "the time step of {step} {label} is too large: this atom moves {} {length} in it",
+                short(move_per_step)
             ));
         } else {
             list.push(format!("the time step of {step} {label} is too large for the stiffest bond"));

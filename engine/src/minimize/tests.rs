@@ -252,7 +252,7 @@ fn skewed() -> State {
     State::at_rest(vec![Vec3::new(0.3, 0.1, 0.2)], cell)
 }
 
-/// Discontinuities of the sharp truncation at 10 σ are below 5e-5 in energy and force.
+/// With the mean-field tail the sharp truncation at 10 σ leaves 3e-5 in the energy and 5e-5 in the lattice constant.
 const CUTOFF: f64 = 10.0;
 
 #[test]
@@ -263,11 +263,11 @@ fn a_skewed_cell_becomes_fcc() {
         what.cell.as_mut().unwrap().smax = Some(Quantity::new(1e-4));
         let end = run(&atoms(1), skewed(), LennardJones { cutoff: CUTOFF }, &what);
         assert!(end.converged, "{method:?} {:?} {} {}", end.outcome, end.smax, end.steps);
-        assert!((end.energy + 8.610_200).abs() < 1e-3, "{method:?} {}", end.energy);
+        assert!((end.energy + 8.610_200).abs() < 1e-4, "{method:?} {}", end.energy);
         let (lengths, angles) = end.state.cell().lengths_angles();
         for (l, a) in lengths.iter().zip(&angles) {
             assert!(
-                (l - 1.090_173).abs() < 2e-4 && (a - 60.0).abs() < 0.02,
+                (l - 1.090_173).abs() < 1e-4 && (a - 60.0).abs() < 0.02,
                 "{method:?} {lengths:?} {angles:?}"
             );
         }
