@@ -7,7 +7,10 @@ use crate::external::{
 use crate::many_body::eam::EamSpec;
 use crate::many_body::stillinger_weber::StillingerWeberSpec;
 use crate::many_body::tersoff::{TersoffModSpec, TersoffSpec, TersoffZblSpec};
-use crate::pair::lennard_jones::LennardJones;
+use crate::pair::{
+    born::Born, buckingham::Buckingham, lennard_jones::LennardJones, mie::Mie, morse::Morse,
+    soft_sphere::SoftSphere, tabulated::Tabulated, wca::Wca, yukawa::Yukawa, zbl::Zbl,
+};
 use caloron_engine::{Potential, SpecError, System, UnitSystem};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -79,6 +82,24 @@ pub enum PotentialSpec {
     TersoffZbl(TersoffZblSpec),
     /// Coulomb interaction of the charges.
     Coulomb(Coulomb),
+    /// Buckingham (exponential-6) pair potential.
+    Buckingham(Buckingham),
+    /// Born-Mayer-Huggins pair potential.
+    Born(Born),
+    /// Morse pair potential.
+    Morse(Morse),
+    /// Mie (n-m) pair potential.
+    Mie(Mie),
+    /// Soft spheres: an inverse power of the distance.
+    SoftSphere(SoftSphere),
+    /// Weeks-Chandler-Andersen: purely repulsive Lennard-Jones.
+    Wca(Wca),
+    /// Yukawa: screened Coulomb pair potential.
+    Yukawa(Yukawa),
+    /// Ziegler-Biersack-Littmark screened nuclear repulsion.
+    Zbl(Zbl),
+    /// Pair potential from tables.
+    Table(Tabulated),
 }
 
 impl PotentialSpec {
@@ -117,6 +138,15 @@ impl PotentialSpec {
             Tersoff, "tersoff";
             TersoffMod, "tersoff_mod";
             TersoffZbl, "tersoff_zbl";
+            Buckingham, "buckingham";
+            Born, "born";
+            Morse, "morse";
+            Mie, "mie";
+            SoftSphere, "soft_sphere";
+            Wca, "wca";
+            Yukawa, "yukawa";
+            Zbl, "zbl";
+            Table, "table";
         ] [
             Coulomb, "coulomb";
         ]}

@@ -6,9 +6,10 @@
 use super::PairFunction;
 use super::table::{Numbers, PairTable};
 use super::truncation::{self, NUMBERS};
-use crate::simd::{self, LANES, Lanes};
+use crate::simd::{self, LANES, Lanes, Level};
 use caloron_engine::neighbors::BLOCK;
 use caloron_engine::{Mat3, NeighborList, Vec3};
+use rayon::prelude::*;
 
 /// What a kernel computes beside forces.
 pub(super) const FORCES: u8 = 0;
@@ -127,6 +128,65 @@ where
             }
         }
         Totals { energy: 0.5 * energy.sum(), virial: virial.map(|w| 0.5 * w.sum()) }
+    }
+}
+
+/// All rows of one evaluation.
+pub struct Job<'a, F, const K: usize> {
+    pub(super) function: &'a F,
+    pub(super) table: &'a PairTable<K>,
+    pub(super) list: &'a NeighborList,
+    pub(super) level: Level,
+    pub(super) want: u8,
+    pub(super) sink: Sink,
+    /// One entry for each block of rows.
+    pub(super) totals: &'a mut [Totals],
+}
+
+impl<F: PairFunction<K>, const K: usize> Job<'_, F, K> {
+    /// Runs `block` for every block of rows, in parallel when there are many.
+    fn blocks(self, block: impl Fn(usize) -> Totals + Sync) {
+        let work = |(b, totals): (usize, &mut Totals)| *totals = block(b);
+        if self.totals.len() <= 2 {
+            self.totals.iter_mut().enumerate().for_each(work);
+        } else {
+            self.totals.par_iter_mut().enumerate().for_each(work);
+        }
+    }
+    /// One kernel for every truncation, number of species and set of results.
+    pub fn general(self) {
+        let (function, table, list, level, sink) =
+            (self.function, self.table, self.list, self.level, self.sink);
+        self.blocks(|block| {
+            simd::run(level, Rows::<F, K, true, true, ALL> { function, table, list, block, sink })
+        });
+    }
+    /// A kernel for just this truncation, number of species and set of results. The numbers are the same.
+    pub fn specialized(self) {
+        match (self.table.truncation.is_smooth(), self.table.species > 1) {
+            (false, false) => self.wanted::<false, false>(),
+            (false, true) => self.wanted::<false, true>(),
+            (true, false) => self.wanted::<true, false>(),
+            (true, true) => self.wanted::<true, true>(),
+        }
+    }
+    fn wanted<const SMOOTH: bool, const MANY: bool>(self) {
+        match self.want {
+            FORCES => self.wide::<SMOOTH, MANY, FORCES>(),
+            ENERGY => self.wide::<SMOOTH, MANY, ENERGY>(),
+            _ => self.wide::<SMOOTH, MANY, ALL>(),
+        }
+    }
+    fn wide<const SMOOTH: bool, const MANY: bool, const WANT: u8>(self) {
+        let (function, table, list, sink) = (self.function, self.table, self.list, self.sink);
+        #[cfg(target_arch = "x86_64")]
+        if self.level == Level::Avx512 && Level::detect() == Level::Avx512 {
+            return self.blocks(|block| {
+                simd::run_avx512(Rows::<F, K, SMOOTH, MANY, WANT> { function, table, list, block, sink })
+            });
+        }
+        let _ = (function, table, list, sink);
+        self.general();
     }
 }
 

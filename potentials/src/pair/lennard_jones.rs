@@ -1,6 +1,6 @@
 //! The Lennard-Jones potential.
 use super::mixing::Mixing;
-use super::{Pair, PairFunction, Parameters, Truncation, Unlisted, check};
+use super::{Job, Pair, PairFunction, Parameters, Truncation, Unlisted, check};
 use crate::BuildContext;
 use crate::simd::Lanes;
 use caloron_engine::SpecError;
@@ -79,6 +79,9 @@ impl PairFunction<4> for Function {
         let s = inverse * inverse * inverse;
         (c[2].mul_add(s, c[3]) * s, c[0].mul_add(s, c[1]) * s * inverse)
     }
+    fn run(job: Job<'_, Self, 4>) {
+        job.specialized();
+    }
     fn citations(&self) -> Vec<&'static str> {
         vec!["J. E. Jones, Proc. R. Soc. A 106, 463 (1924), doi:10.1098/rspa.1924.0082"]
     }
@@ -126,16 +129,11 @@ impl LennardJones {
     /// When a value is out of range or a pair has no parameters.
     pub fn build(&self, context: &mut BuildContext<'_>) -> Result<Pair<Function, 4>, SpecError> {
         let cutoff = check::positive("cutoff", self.cutoff)?;
-        let mut parameters = Parameters::new(Function::NAME, context.system);
-        for (k, p) in self.pairs.iter().enumerate() {
-            let set = || {
-                let epsilon = check::non_negative("epsilon", p.epsilon)?;
-                let sigma = check::positive("sigma", p.sigma)?;
-                parameters.set(&p.species, coefficients(epsilon, sigma), check::cutoff(p.cutoff, cutoff)?)
-            };
-            let mut set = set;
-            set().map_err(|e: SpecError| e.within(&format!("pairs[{k}]")))?;
-        }
+        let mut parameters = Parameters::listed(Function::NAME, context.system, &self.pairs, |p| {
+            let epsilon = check::non_negative("epsilon", p.epsilon)?;
+            let sigma = check::positive("sigma", p.sigma)?;
+            Ok((&p.species, coefficients(epsilon, sigma), check::cutoff(p.cutoff, cutoff)?))
+        })?;
         mixed(&mut parameters, &self.species, self.mixing, |e, s| (coefficients(e, s), cutoff))?;
         let kind = self.truncation.unwrap_or(Truncation::ForceShifted);
         let table = parameters.build(&Function, kind, self.unlisted_pairs)?;

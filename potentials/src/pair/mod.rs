@@ -7,17 +7,26 @@ mod table;
 mod tail;
 mod truncation;
 
+pub mod born;
+pub mod buckingham;
 pub mod lennard_jones;
+pub mod mie;
 pub mod mixing;
+pub mod morse;
+pub mod soft_sphere;
+pub mod tabulated;
+pub mod wca;
+pub mod yukawa;
+pub mod zbl;
 
 pub use table::{PairTable, Parameters, Unlisted};
 pub use truncation::Truncation;
 
-use crate::simd::{self, Lanes, Level};
+use crate::simd::{Lanes, Level};
 use caloron_engine::quantity::{Dimension, Length, Quantity};
 use caloron_engine::{Input, Outputs, Potential, PotentialError, Properties, SpecError};
-use kernel::{ALL, ENERGY, FORCES, Rows, Sink, Totals};
-use rayon::prelude::*;
+pub use kernel::Job;
+use kernel::{ALL, ENERGY, FORCES, Sink, Totals};
 
 /// A function of the distance with K coefficients for each pair of species.
 pub trait PairFunction<const K: usize>: Send + Sync + 'static {
@@ -25,6 +34,14 @@ pub trait PairFunction<const K: usize>: Send + Sync + 'static {
     const NAME: &'static str;
     /// u(r) and -u'(r)/r at r²; must be `#[inline(always)]`.
     fn eval<V: Lanes>(&self, c: &[V; K], r2: V) -> (V, V);
+    /// Runs the kernel over all rows. Forms that matter for speed may choose [`Job::specialized`], which costs compile
+    /// time and memory for code.
+    fn run(job: Job<'_, Self, K>)
+    where
+        Self: Sized,
+    {
+        job.general();
+    }
     /// Papers to cite.
     fn citations(&self) -> Vec<&'static str> {
         Vec::new()
@@ -70,6 +87,12 @@ impl<F: PairFunction<K>, const K: usize> Pair<F, K> {
         self.warnings.push(warning);
         self
     }
+    /// The same without warnings, for forms whose truncation is part of their definition.
+    #[must_use]
+    pub fn without_warnings(mut self) -> Self {
+        self.warnings.clear();
+        self
+    }
     /// Restricts the instructions that are used (for tests; numbers do not change).
     pub fn set_level(&mut self, level: Level) {
         self.level = level;
@@ -78,25 +101,6 @@ impl<F: PairFunction<K>, const K: usize> Pair<F, K> {
     pub fn energy_force(&self, species: [usize; 2], r: f64) -> Option<(f64, f64)> {
         let (c, _) = self.table.pairs.get(species[0] * self.table.species + species[1])?.as_ref()?;
         Some(truncation::energy_force(&self.function, c, r))
-    }
-    fn rows<const SMOOTH: bool, const MANY: bool, const WANT: u8>(&mut self, input: Input<'_>, sink: Sink) {
-        let (function, table, list, level) = (&self.function, &self.table, input.neighbors, self.level);
-        let work = |(block, totals): (usize, &mut Totals)| {
-            let rows = Rows::<F, K, SMOOTH, MANY, WANT> { function, table, list, block, sink };
-            *totals = simd::run(level, rows);
-        };
-        if self.totals.len() <= 2 {
-            self.totals.iter_mut().enumerate().for_each(work);
-        } else {
-            self.totals.par_iter_mut().enumerate().for_each(work);
-        }
-    }
-    fn choose<const SMOOTH: bool, const MANY: bool>(&mut self, want: u8, input: Input<'_>, sink: Sink) {
-        match want {
-            FORCES => self.rows::<SMOOTH, MANY, FORCES>(input, sink),
-            ENERGY => self.rows::<SMOOTH, MANY, ENERGY>(input, sink),
-            _ => self.rows::<SMOOTH, MANY, ALL>(input, sink),
-        }
     }
 }
 
@@ -118,7 +122,7 @@ impl<F: PairFunction<K>, const K: usize> Potential for Pair<F, K> {
             let name = species.get(self.table.species).map_or(String::new(), |s| s.symbol.clone());
             return Err(PotentialError::UnknownSpecies { potential: F::NAME, species: name });
         }
-        let level =
+        let compute =
             if want.intersects(Properties::VIRIAL | Properties::ATOM_ENERGIES | Properties::ATOM_VIRIALS) {
                 ALL
             } else if want.contains(Properties::ENERGY) {
@@ -136,15 +140,15 @@ impl<F: PairFunction<K>, const K: usize> Potential for Pair<F, K> {
         };
         let blocks = input.neighbors.centers().len().div_ceil(caloron_engine::neighbors::BLOCK);
         self.totals.resize(blocks, Totals::default());
-        let smooth = self.table.truncation.is_smooth();
-        match (smooth, self.table.species > 1) {
-            // plain Rust is a fallback: one kernel does
-            _ if self.level == Level::Portable => self.rows::<true, true, ALL>(input, sink),
-            (false, false) => self.choose::<false, false>(level, input, sink),
-            (false, true) => self.choose::<false, true>(level, input, sink),
-            (true, false) => self.choose::<true, false>(level, input, sink),
-            (true, true) => self.choose::<true, true>(level, input, sink),
-        }
+        F::run(Job {
+            function: &self.function,
+            table: &self.table,
+            list: input.neighbors,
+            level: self.level,
+            want: compute,
+            sink,
+            totals: &mut self.totals,
+        });
         if want.contains(Properties::ENERGY) {
             out.energy += self.totals.iter().fold(0.0, |s, t| s + t.energy);
         }

@@ -33,6 +33,24 @@ impl<const K: usize> Parameters<K> {
         let pairs = vec![None; species.len() * species.len()];
         Self { form, species, listed: Vec::new(), pairs }
     }
+    /// The parameters of listed pairs; `read` gives species, coefficients and cutoff of each.
+    ///
+    /// # Errors
+    /// Those of `read` at the key `pairs[k]`, and when a pair is listed twice.
+    pub fn listed<'p, P>(
+        form: &'static str,
+        system: &System,
+        pairs: &'p [P],
+        read: impl Fn(&'p P) -> Result<(&'p [String; 2], [f64; K], f64), SpecError>,
+    ) -> Result<Self, SpecError> {
+        let mut parameters = Self::new(form, system);
+        for (k, pair) in pairs.iter().enumerate() {
+            read(pair)
+                .and_then(|(species, c, cutoff)| parameters.set(species, c, cutoff))
+                .map_err(|e| e.within(&format!("pairs[{k}]")))?;
+        }
+        Ok(parameters)
+    }
     /// Index of a species; `None` when the system has none of it (files may list more than a system has).
     pub fn index(&mut self, name: &str) -> Option<usize> {
         if !self.listed.iter().any(|l| l == name) {
@@ -107,10 +125,11 @@ impl<const K: usize> Parameters<K> {
     }
     fn missing(&self, i: usize, j: usize) -> SpecError {
         let (a, b) = (&self.species[i], &self.species[j]);
-        let listed: Vec<&str> = self.listed.iter().map(String::as_str).collect();
-        let unknown = [a, b].into_iter().find(|s| !listed.contains(&s.as_str()));
+        let unknown = [a, b].into_iter().find(|s| !self.listed.contains(s));
+        // a listed name that the system does not have may be a misspelling
+        let idle = self.listed.iter().filter(|l| !self.species.contains(l)).map(String::as_str);
         let error = SpecError::new("pairs", format!("{} has no parameters for the pair {a}-{b}", self.form));
-        match unknown.map(|u| (u, nearest(u, listed.iter().copied()))) {
+        match unknown.map(|u| (u, nearest(u, idle))) {
             Some((u, Some(near))) => error.hint(format!("`{u}` is not listed; did you mean it by `{near}`?")),
             _ => error.hint(format!(
                 "add {{ species = [\"{a}\", \"{b}\"], ... }} or set unlisted_pairs = \"ignore\""

@@ -134,30 +134,49 @@ pub trait Kernel {
     fn run<V: Lanes>(self) -> Self::Output;
 }
 
-/// Runs a kernel with the lanes of `level`.
-/// A level the machine lacks is replaced by plain Rust; the numbers are the same.
+/// Runs a kernel with the lanes of `level`. A level the machine lacks is replaced by plain Rust; the numbers are the
+/// same.
 #[inline]
 pub fn run<K: Kernel>(level: Level, kernel: K) -> K::Output {
-    #[cfg(target_arch = "x86_64")]
-    {
-        #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx2,fma")]
-        fn with_avx512<K: Kernel>(kernel: K) -> K::Output {
-            kernel.run::<Avx512>()
-        }
-        #[target_feature(enable = "avx2,fma")]
-        fn with_avx2<K: Kernel>(kernel: K) -> K::Output {
-            kernel.run::<Avx2>()
-        }
-        match (level, Level::detect()) {
-            // SAFETY: detected on this machine
-            (Level::Avx512, Level::Avx512) => return unsafe { with_avx512(kernel) },
-            // SAFETY: detected on this machine
-            (Level::Avx2, Level::Avx512 | Level::Avx2) => return unsafe { with_avx2(kernel) },
-            _ => {}
-        }
+    match level {
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 if Level::detect() == Level::Avx512 => run_avx512(kernel),
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 if Level::detect() != Level::Portable => run_avx2(kernel),
+        _ => kernel.run::<Portable>(),
     }
-    let _ = level;
-    kernel.run::<Portable>()
+}
+
+/// Runs a kernel compiled for AVX-512 alone.
+///
+/// # Panics
+/// When the machine has no AVX-512.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+pub fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
+    #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx2,fma")]
+    fn inner<K: Kernel>(kernel: K) -> K::Output {
+        kernel.run::<Avx512>()
+    }
+    assert_eq!(Level::detect(), Level::Avx512);
+    // SAFETY: detected
+    unsafe { inner(kernel) }
+}
+
+/// Runs a kernel compiled for AVX2 alone.
+///
+/// # Panics
+/// When the machine has no AVX2.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+pub fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
+    #[target_feature(enable = "avx2,fma")]
+    fn inner<K: Kernel>(kernel: K) -> K::Output {
+        kernel.run::<Avx2>()
+    }
+    assert_ne!(Level::detect(), Level::Portable);
+    // SAFETY: detected
+    unsafe { inner(kernel) }
 }
 
 #[cfg(test)]
