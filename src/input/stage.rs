@@ -248,6 +248,6 @@ fn build_minimize(spec: &MinimizeSpec, c: &StageContext<'_>) -> Result<Built, Sp
         sampler: Box::new(spec.build(c.system, c.state.cell(), c.units)?),
         ensemble: Ensemble { name: "minimisation", temperature: None, pressure },
         warnings: Vec::new(),
-        citations: Vec::new(),
+        citations: spec.cite(),
     })
 }

@@ -90,6 +90,19 @@ impl MinimizeSpec {
             MethodSpec::Lbfgs => Minimizer::lbfgs(coordinates, Lbfgs::new(max_step), goal),
         })
     }
+    /// Papers to cite.
+    pub fn cite(&self) -> Vec<&'static str> {
+        match self.method.unwrap_or_default() {
+            MethodSpec::Lbfgs => {
+                vec!["D. C. Liu and J. Nocedal, Math. Program. 45, 503 (1989), doi:10.1007/BF01589116"]
+            }
+            MethodSpec::Fire => vec![
+                "E. Bitzek, P. Koskinen, F. Gähler, M. Moseler and P. Gumbsch, Phys. Rev. Lett. 97, 170201 (2006), \
+                 doi:10.1103/PhysRevLett.97.170201",
+                "J. Guénolé et al., Comput. Mater. Sci. 175, 109584 (2020), doi:10.1016/j.commatsci.2020.109584",
+            ],
+        }
+    }
     fn smax(&self, units: UnitSystem) -> Result<f64, SpecError> {
         let default = if units == UnitSystem::Lj { 1e-4 } else { 100.0 * crate::units::BAR };
         let given = self.cell.as_ref().and_then(|c| c.smax);

@@ -314,41 +314,53 @@ fn masks_keep_what_they_should() {
     assert_ne!(old[(2, 2)], new[(2, 2)]);
 }
 
+/// Iterates `n` times; the run must not end.
+fn advance(m: &mut Minimizer, system: &System, state: &mut State, evaluator: &mut Evaluator, n: usize) {
+    for _ in 0..n {
+        let mut ctx = Ctx {
+            system,
+            state,
+            evaluator,
+            rng: Streams { seed: 0 },
+            want: Properties::empty(),
+            substep: 0,
+            progress: 0.0,
+            degrees_of_freedom: 0.0,
+        };
+        assert_eq!(m.advance(&mut ctx).unwrap(), Progress::Running);
+    }
+}
+
+/// Runs 8 iterations after a restart at the ninth and compares with an uninterrupted run.
+fn restarts(what: &MinimizeSpec, system: &System, start: State, cutoff: f64) {
+    let potential = || evaluator(LennardJones { cutoff });
+    let mut state = start.clone();
+    let mut force = potential();
+    let mut straight = what.build(system, state.cell(), UnitSystem::Lj).unwrap();
+    advance(&mut straight, system, &mut state, &mut force, 9);
+    let mut a = Archive::writer();
+    straight.archive(&mut a).unwrap();
+    let mut copy = State::at_rest(state.positions().to_vec(), state.cell().clone());
+    advance(&mut straight, system, &mut state, &mut force, 8);
+
+    let mut resumed = what.build(system, copy.cell(), UnitSystem::Lj).unwrap();
+    resumed.archive(&mut Archive::reader(a.into_bytes())).unwrap();
+    advance(&mut resumed, system, &mut copy, &mut potential(), 8);
+    assert_eq!(state.positions(), copy.positions(), "{what:?}");
+    assert_eq!(state.cell(), copy.cell(), "{what:?}");
+    assert_eq!(resumed.point(), straight.point());
+}
+
 #[test]
 fn a_restart_continues_with_the_same_bits() {
-    let system = atoms(13);
     let start: Vec<_> = icosahedron().iter().enumerate().map(|(i, r)| r + noise(i, 0.2)).collect();
     for method in BOTH {
-        let what = spec(method, 1e-10, None);
-        let advance = |m: &mut Minimizer, state: &mut State, evaluator: &mut Evaluator, n: usize| {
-            for _ in 0..n {
-                let mut ctx = Ctx {
-                    system: &system,
-                    state,
-                    evaluator,
-                    rng: Streams { seed: 0 },
-                    want: Properties::empty(),
-                    substep: 0,
-                    progress: 0.0,
-                    degrees_of_freedom: 0.0,
-                };
-                assert_eq!(m.advance(&mut ctx).unwrap(), Progress::Running);
-            }
-        };
-        let mut state = State::at_rest(start.clone(), Cell::open());
-        let mut force = evaluator(LennardJones { cutoff: 50.0 });
-        let mut straight = what.build(&system, state.cell(), UnitSystem::Lj).unwrap();
-        advance(&mut straight, &mut state, &mut force, 9);
-        let mut a = Archive::writer();
-        straight.archive(&mut a).unwrap();
-        let mut copy = State::at_rest(state.positions().to_vec(), Cell::open());
-        advance(&mut straight, &mut state, &mut force, 8);
-
-        let mut resumed = what.build(&system, copy.cell(), UnitSystem::Lj).unwrap();
-        resumed.archive(&mut Archive::reader(a.into_bytes())).unwrap();
-        advance(&mut resumed, &mut copy, &mut evaluator(LennardJones { cutoff: 50.0 }), 8);
-        assert_eq!(state.positions(), copy.positions(), "{method:?}");
-        assert_eq!(resumed.point(), straight.point());
+        let state = State::at_rest(start.clone(), Cell::open());
+        restarts(&spec(method, 1e-10, None), &atoms(13), state, 50.0);
+        let mut what = spec(method, 1e-12, cell_spec(1.0, DeformSpec::Full));
+        what.cell.as_mut().unwrap().smax = Some(Quantity::new(1e-14));
+        what.max_step = Some(Quantity::new(0.002));
+        restarts(&what, &atoms(1), skewed(), 6.0);
     }
 }
 

@@ -47,6 +47,7 @@ struct Surface {
     directions: Vec3,
     radius: f64,
     curve: Curve,
+    citations: Vec<&'static str>,
 }
 
 impl Form for Surface {
@@ -61,6 +62,9 @@ impl Form for Surface {
     }
     fn undefined(&self) -> &'static str {
         "an atom is outside the confining surface"
+    }
+    fn citations(&self) -> Vec<&'static str> {
+        self.citations.clone()
     }
 }
 
@@ -81,6 +85,7 @@ impl Confinement {
         }
         let curve = self.profile.build().map_err(|e| e.within("profile"))?;
         let atoms = select(context.system, self.group.as_deref())?;
-        Ok(OneBody::new(Surface { center: vector(*center), directions, radius, curve }, atoms))
+        let (center, citations) = (vector(*center), self.profile.citations());
+        Ok(OneBody::new(Surface { center, directions, radius, curve, citations }, atoms))
     }
 }

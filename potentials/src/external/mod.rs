@@ -90,6 +90,9 @@ pub(crate) trait Form: Send + Sync + 'static {
     fn warnings(&self) -> Vec<String> {
         Vec::new()
     }
+    fn citations(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
 }
 
 /// Sum of a form over selected atoms.
@@ -151,6 +154,9 @@ impl<F: Form> Potential for OneBody<F> {
     }
     fn warnings(&self) -> Vec<String> {
         self.form.warnings()
+    }
+    fn citations(&self) -> Vec<&'static str> {
+        self.form.citations()
     }
 }
 

@@ -41,7 +41,7 @@ pub enum Profile {
     },
 }
 
-/// A checked profile: E(d) = c (σ/d)^2m-like power pairs, or harmonic.
+/// A profile with checked numbers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Curve {
     Harmonic {
@@ -60,6 +60,18 @@ pub(crate) enum Curve {
 }
 
 impl Profile {
+    /// Papers to cite.
+    pub(crate) fn citations(&self) -> Vec<&'static str> {
+        match self {
+            Self::Lj93 { .. } => {
+                vec!["W. A. Steele, Surf. Sci. 36, 317 (1973), doi:10.1016/0039-6028(73)90264-1"]
+            }
+            Self::Wca { .. } => vec![
+                "J. D. Weeks, D. Chandler and H. C. Andersen, J. Chem. Phys. 54, 5237 (1971), doi:10.1063/1.1674820",
+            ],
+            Self::Harmonic { .. } | Self::Lj126 { .. } => Vec::new(),
+        }
+    }
     /// Checks the numbers.
     pub(crate) fn build(&self) -> Result<Curve, SpecError> {
         let powers = |a: f64, b: f64, p: i32, q: i32, sigma: f64, cutoff: f64| {

@@ -240,3 +240,20 @@ fn forces_along_periodic_directions_are_warned_about() {
     assert!(build(ALL[0]).unwrap().warnings().is_empty());
     assert!(build(ALL[0]).unwrap().breaks_symmetry() && !build(ALL[16]).unwrap().breaks_symmetry());
 }
+
+#[test]
+fn values_carry_units() {
+    let read = |text: &str| reading_in(UnitSystem::Physical, || toml::from_str::<PotentialSpec>(text));
+    for text in [
+        "[position_restraint]\nforce_constant = '1000 kJ/mol/nm^2'\nreference = 'initial'",
+        "[wall]\naxis = 'z'\nlow = '0 Å'\nprofile = { lj93 = { epsilon = '1 meV', sigma = '3 Å', cutoff = '1 nm' } }",
+        "[constant_force]\nforce = ['1 pN', '0 pN', '0 pN']",
+        "[electric_field]\nfield = ['0 V/nm', '0 V/nm', '0.1 V/nm']",
+        "[gravity]\nacceleration = ['0 m/s^2', '0 m/s^2', '-9.81 m/s^2']",
+    ] {
+        assert!(read(text).is_ok(), "{text}: {}", read(text).err().unwrap());
+    }
+    assert!(read("[harmonic_trap]\nforce_constant = 3").is_err());
+    assert!(read("[harmonic_trap]\nforce_constant = '3 eV'").is_err());
+    assert!(read("[harmonic_trap]\nforce_constants = ['1 eV/Å^2', '1 eV/Å^2']").is_err());
+}

@@ -32,6 +32,7 @@ struct Planes {
     high: Option<f64>,
     curve: Curve,
     warnings: Vec<String>,
+    citations: Vec<&'static str>,
 }
 
 impl Form for Planes {
@@ -56,6 +57,9 @@ impl Form for Planes {
     }
     fn warnings(&self) -> Vec<String> {
         self.warnings.clone()
+    }
+    fn citations(&self) -> Vec<&'static str> {
+        self.citations.clone()
     }
 }
 
@@ -90,6 +94,9 @@ impl Wall {
             Vec::new()
         };
         let atoms = select(context.system, self.group.as_deref())?;
-        Ok(OneBody::new(Planes { axis, low, high, curve, warnings }, atoms))
+        Ok(OneBody::new(
+            Planes { axis, low, high, curve, warnings, citations: self.profile.citations() },
+            atoms,
+        ))
     }
 }
