@@ -26,6 +26,7 @@ pub mod statistics;
 pub mod system;
 pub mod testing;
 pub mod units;
+pub mod validation;
 pub mod verdict;
 
 /// A vector in Cartesian space: position, velocity, force.

@@ -342,3 +342,6 @@ impl BrownianSpec {
 const VELOCITY_VERLET: &str = "W. C. Swope, H. C. Andersen, P. H. Berens and K. R. Wilson, J. Chem. Phys. 76, 637 (1982), doi:10.1063/1.442716";
 const RESPA: &str =
     "M. Tuckerman, B. J. Berne and G. J. Martyna, J. Chem. Phys. 97, 1990 (1992), doi:10.1063/1.463137";
+
+#[cfg(test)]
+mod tests;
