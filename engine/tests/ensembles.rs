@@ -2,6 +2,7 @@
 mod support;
 use caloron_engine::dynamics::*;
 use caloron_engine::statistics::block_average;
+use caloron_engine::validation::{kinetic_distribution, log_ratio_slopes, thinned};
 use caloron_engine::*;
 use support::*;
 
@@ -76,19 +77,19 @@ fn an_ideal_gas_at_constant_pressure_has_the_exact_volume_distribution() {
     for (table, steps) in [
         (
             format!("timestep = 0.01\n{bussi}\nbarostat = {{ monte_carlo = {{ every = 1, step = 0.2 }} }}"),
-            200_000,
+            100_000,
         ),
         (
             format!(
                 "timestep = 0.01\n{bussi}\nbarostat = {{ monte_carlo = {{ every = 1, step = 0.2, mode = \"semi_isotropic\" }} }}"
             ),
-            200_000,
+            50_000,
         ),
         (
             format!(
                 "timestep = 0.02\n{bussi}\nbarostat = {{ cell_rescale = {{ relaxation = 0.5, compressibility = 1.0 }} }}"
             ),
-            200_000,
+            100_000,
         ),
         (
             format!(
@@ -96,12 +97,122 @@ fn an_ideal_gas_at_constant_pressure_has_the_exact_volume_distribution() {
             ),
             100_000,
         ),
-        (format!("timestep = 0.02\n{bussi}\nbarostat = {{ mtk = {{ relaxation = 0.5 }} }}"), 200_000),
-        (format!("timestep = 0.02\n{langevin}\nbarostat = {{ mtk = {{ relaxation = 0.5 }} }}"), 200_000),
+        (format!("timestep = 0.02\n{bussi}\nbarostat = {{ mtk = {{ relaxation = 0.5 }} }}"), 100_000),
+        (format!("timestep = 0.02\n{langevin}\nbarostat = {{ mtk = {{ relaxation = 0.5 }} }}"), 100_000),
     ] {
         let ([mean, e], [variance, f]) = ideal_gas(&table, steps);
         println!("{mean:.3} +- {e:.3}   {variance:.2} +- {f:.2}   {}", table.replace('\n', " "));
         assert!((mean - 101.0).abs() < 5.0 * e && e < 1.0, "mean {mean} +- {e}: {table}");
         assert!((variance - 101.0).abs() < 5.0 * f && f < 15.0, "variance {variance} +- {f}: {table}");
     }
+}
+
+/// Kinetic energy, potential energy and volume along a run.
+struct Sampled {
+    kinetic: Vec<f64>,
+    energy: Vec<f64>,
+    volume: Vec<f64>,
+    dof: f64,
+}
+
+impl Sampled {
+    /// (U, V) at distances that make them independent.
+    fn independent(&self) -> Vec<Vec<f64>> {
+        let pairs: Vec<[f64; 2]> = self.energy.iter().zip(&self.volume).map(|(u, v)| [*u, *v]).collect();
+        let g = |x: &[f64]| block_average(x).inefficiency;
+        thinned(&pairs, g(&self.energy).max(g(&self.volume))).iter().map(|p| p.to_vec()).collect()
+    }
+}
+
+/// Runs 32 atoms of a smooth Lennard-Jones fluid.
+fn sample(kind: &str, table: &str, start: &(System, State), steps: usize) -> Sampled {
+    let (system, state) = start.clone();
+    let sampler = sampler(kind, table, &system, &state);
+    let mut run = Run::new(system, state, Box::new(SmoothLj { cutoff: 1.5 }), sampler);
+    run.steps(steps / 20);
+    let mut out = Sampled { kinetic: Vec::new(), energy: Vec::new(), volume: Vec::new(), dof: run.dof };
+    for k in 0..steps {
+        run.step();
+        if k % 5 == 4 {
+            out.kinetic.push(run.kinetic());
+            out.energy.push(run.potential());
+            out.volume.push(run.state.cell().volume());
+        }
+    }
+    out
+}
+
+/// Validation of the ensembles: run it in release mode, it prints a table in Markdown.
+///
+/// `cargo test --release -p caloron-engine --test ensembles -- --ignored --nocapture validation_table`
+#[test]
+#[ignore = "minutes; a validation run"]
+fn validation_table() {
+    let start = fluid(2);
+    let (kt, steps) = ([1.2, 1.32], 1_000_000);
+    let p = [1.0, 1.3];
+    let mut bad = Vec::new();
+    let mut row = |name: &str, canonical: bool, cells: &[(f64, bool)]| {
+        let text: Vec<String> =
+            cells.iter().map(|(z, _)| if z.is_nan() { "-".into() } else { format!("{z:+.2}") }).collect();
+        println!("| {name} | {} |", text.join(" | "));
+        let failed = cells.iter().any(|(z, is_p)| if *is_p { *z < 1e-4 } else { z.abs() > 5.0 });
+        if failed == canonical {
+            bad.push(name.to_owned());
+        }
+    };
+    println!(
+        "Lennard-Jones times (1 - r²/rc²)³, rc = 1.5, 32 atoms, {steps} steps of 0.002; z-scores, for KS the probability."
+    );
+    println!(
+        "| method | z(<K>) | z(width of K) | KS | z(slope of U) | z(slope of V) | z(joint U) | z(joint V) |"
+    );
+    println!("|---|---|---|---|---|---|---|---|");
+    let none = (f64::NAN, false);
+    let kinetic = |s: &Sampled, kt: f64| {
+        let c = kinetic_distribution(&s.kinetic, s.dof, kt);
+        [(c.mean.z(), false), (c.width.z(), false), (c.probability, true)]
+    };
+    let slopes = |a: &Sampled, b: &Sampled, expected: [f64; 2], which: &[usize]| -> Vec<(f64, bool)> {
+        let pick = |s: &Sampled| -> Vec<Vec<f64>> {
+            s.independent().iter().map(|x| which.iter().map(|&k| x[k]).collect()).collect()
+        };
+        let found = log_ratio_slopes(&pick(a), &pick(b)).expect("overlap");
+        found.iter().zip(which).map(|((value, error), &k)| ((value - expected[k]) / error, false)).collect()
+    };
+    for (name, thermostat) in THERMOSTATS {
+        let table = |t: f64| format!("timestep = 0.002\ntemperature = {t}\nthermostat = {thermostat}");
+        let [a, b] = kt.map(|t| sample("nvt", &table(t), &start, steps));
+        let mut cells = kinetic(&a, kt[0]).to_vec();
+        cells.extend(slopes(&a, &b, [1.0 / kt[0] - 1.0 / kt[1], 0.0], &[0]));
+        cells.extend([none; 3]);
+        row(&format!("NVT {name}"), name != "Berendsen", &cells);
+    }
+    for (name, barostat) in BAROSTATS {
+        for (bath, thermostat) in &THERMOSTATS[..3] {
+            // the weak barostat once, and a chain with the inertial ones alone
+            let wanted = match *bath {
+                "Langevin" => true,
+                "Bussi" => name != "Berendsen",
+                _ => name.starts_with("MTK"),
+            };
+            if !wanted {
+                continue;
+            }
+            let table = |t: f64, p: f64| {
+                format!(
+                    "timestep = 0.002\ntemperature = {t}\npressure = {p}\nthermostat = {thermostat}\nbarostat = {barostat}"
+                )
+            };
+            let a = sample("npt", &table(kt[0], p[0]), &start, steps);
+            let b = sample("npt", &table(kt[0], p[1]), &start, steps);
+            let c = sample("npt", &table(kt[1], p[0]), &start, steps);
+            let mut cells = kinetic(&a, kt[0]).to_vec();
+            cells.push(none);
+            cells.extend(slopes(&a, &b, [0.0, (p[0] - p[1]) / kt[0]], &[1]));
+            cells.extend(slopes(&a, &c, [1.0 / kt[0] - 1.0 / kt[1], p[0] / kt[0] - p[0] / kt[1]], &[0, 1]));
+            row(&format!("NPT {name}, {bath}"), name != "Berendsen", &cells);
+        }
+    }
+    assert!(bad.is_empty(), "canonical methods that fail, or others that pass: {bad:?}");
 }
