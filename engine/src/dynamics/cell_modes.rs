@@ -13,9 +13,10 @@ pub enum CellMode {
     Isotropic,
     /// x and y by the same factor, z by another. For membranes and surfaces normal to z.
     SemiIsotropic,
-    /// x, y and z each by its own factor; angles of a rectangular cell stay. For crystals with right angles.
+    /// x, y and z each by its own factor; angles of a rectangular cell stay. For crystals with right angles; the shape
+    /// of a liquid has no restoring force and wanders until the cell is too flat.
     Anisotropic,
-    /// Lengths and angles. For any crystal.
+    /// Lengths and angles. For any crystal, not for liquids (see `anisotropic`).
     Triclinic,
 }
 
