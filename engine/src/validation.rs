@@ -26,9 +26,9 @@ impl Check {
 /// Agreement of kinetic energies with the Maxwell-Boltzmann distribution.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct KineticCheck {
-    /// kT from the mean: 2 <K> / N.
+    /// kT from the mean: 2 ⟨K⟩ / N.
     pub mean: Check,
-    /// kT from the fluctuation: sqrt(2 <(K - N kT/2)²> / N).
+    /// kT from the fluctuation: sqrt(2 ⟨(K - N kT/2)²⟩ / N).
     pub width: Check,
     /// Probability of a Kolmogorov-Smirnov distance at least this large, from decorrelated samples.
     pub probability: f64,
