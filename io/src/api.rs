@@ -1,4 +1,5 @@
 //! Opening, creating and resuming files of any format.
+use crate::binary::Binary;
 use crate::encode::FileWriter;
 use crate::error::Fault;
 use crate::format::{Input, Output};
@@ -39,6 +40,27 @@ pub struct Position {
     pub bytes: u64,
 }
 
+/// Unit system of LAMMPS files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LammpsUnits {
+    /// Å, ps, eV, u.
+    #[default]
+    Metal,
+    /// Å, fs, kcal/mol, u.
+    Real,
+    /// Reduced units: the numbers stay as they are.
+    Lj,
+}
+
+/// What a reader cannot know from the file.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ReadOptions {
+    /// Units of LAMMPS files; where absent what the file says, else metal.
+    pub units: Option<LammpsUnits>,
+    /// Species of the numeric atom types 1, 2, … of LAMMPS files; where absent what the file says.
+    pub types: Vec<String>,
+}
+
 /// Decodes a text format.
 pub(crate) trait Decoder {
     /// The next frame, or `None` at the end.
@@ -62,6 +84,29 @@ impl Reader for TextReader {
     }
 }
 
+/// Decodes a binary format.
+pub(crate) trait BinaryDecoder {
+    /// The next frame, or `None` at the end.
+    fn decode(&mut self, file: &mut Binary) -> Result<Option<Frame>, Fault>;
+}
+
+struct BinaryReader {
+    path: PathBuf,
+    format: Format,
+    file: Binary,
+    decoder: Box<dyn BinaryDecoder>,
+    frames: u64,
+}
+
+impl Reader for BinaryReader {
+    fn next_frame(&mut self) -> Result<Option<Frame>, IoError> {
+        let frame = self.decoder.decode(&mut self.file);
+        let frame = frame.map_err(|f| IoError::new(&self.path, Some(self.format), f.frame(self.frames)))?;
+        self.frames += 1;
+        Ok(frame)
+    }
+}
+
 /// Opens a file; the format follows from its name.
 ///
 /// # Errors
@@ -76,13 +121,30 @@ pub fn open(path: impl AsRef<Path>) -> Result<Box<dyn Reader>, IoError> {
 /// # Errors
 /// A format that is not read, or a file that cannot be opened.
 pub fn open_as(path: impl AsRef<Path>, format: Format) -> Result<Box<dyn Reader>, IoError> {
+    open_with(path, format, &ReadOptions::default())
+}
+
+/// Opens a file of a stated format that does not say everything itself.
+///
+/// # Errors
+/// Those of [`open_as`].
+pub fn open_with(
+    path: impl AsRef<Path>,
+    format: Format,
+    options: &ReadOptions,
+) -> Result<Box<dyn Reader>, IoError> {
     let path = path.as_ref();
     let fail = |f: Fault| IoError::new(path, Some(format), f);
     match format.input() {
         Input::Text(decoder) => {
             let lines = Lines::open(path).map_err(fail)?;
-            let decoder = decoder();
+            let decoder = decoder(options);
             Ok(Box::new(TextReader { path: path.to_owned(), format, lines, decoder, frames: 0 }))
+        }
+        Input::Binary(decoder) => {
+            let file = Binary::open(path).map_err(fail)?;
+            let decoder = decoder();
+            Ok(Box::new(BinaryReader { path: path.to_owned(), format, file, decoder, frames: 0 }))
         }
         Input::Chemfiles(name) => formats::chemfiles::open(path, format, name).map_err(fail),
         Input::None(why) => Err(fail(Fault::new(format!("{format} files are not read: {why}")))),

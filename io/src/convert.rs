@@ -1,6 +1,6 @@
 //! Copying from one format to another.
 use crate::error::Fault;
-use crate::{Format, Frame, IoError, WriteOptions, create, open_as};
+use crate::{Format, Frame, IoError, ReadOptions, WriteOptions, create, open_with};
 use std::path::Path;
 
 /// Which frames are copied and how.
@@ -10,6 +10,8 @@ pub struct ConvertOptions {
     pub from: Option<Format>,
     /// Format of the output; by its name if absent.
     pub to: Option<Format>,
+    /// What the reader is told about the input.
+    pub read: ReadOptions,
     /// First frame, from 0.
     pub first: u64,
     /// First frame that is left out again; all to the end if absent.
@@ -43,7 +45,7 @@ pub fn convert(
     let (input, output) = (input.as_ref(), output.as_ref());
     let from = options.from.map_or_else(|| Format::from_path(input), Ok)?;
     let to = options.to.map_or_else(|| Format::from_path(output), Ok)?;
-    let mut reader = open_as(input, from)?;
+    let mut reader = open_with(input, from, &options.read)?;
     let same = |a: &Path, b: &Path| matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b);
     if same(input, output) {
         return Err(IoError::new(
@@ -86,6 +88,10 @@ fn note_losses(frame: &Frame, to: Format, lost: &mut Vec<&'static str>) {
     let losses = [
         ("names", !holds.names && !frame.symbols.is_empty()),
         ("cell", !holds.cell && !frame.cell.is_open()),
+        (
+            "periodic directions",
+            holds.cell && !holds.pbc && !frame.cell.is_open() && !frame.cell.is_fully_periodic(),
+        ),
         ("velocities", !holds.velocities && frame.velocities.is_some()),
         ("forces", !holds.forces && frame.forces.is_some()),
         ("time", !holds.time && (frame.time.is_some() || frame.step.is_some())),

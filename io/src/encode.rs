@@ -1,10 +1,11 @@
 //! Writing: from frames to bytes, from bytes to a file that survives a crash.
 use crate::api::{Position, Writer};
+use crate::binary::Binary;
 use crate::error::Fault;
 use crate::{Format, Frame, IoError};
 use caloron_engine::UnitSystem;
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// How a file is written.
@@ -51,10 +52,9 @@ pub(crate) trait Encoder {
         let _ = frames;
         Vec::new()
     }
-    /// Learns from the beginning of an existing file what later frames need (called with at least one frame in
-    /// the file, positioned at its start).
-    fn resume(&mut self, file: &mut dyn Read) -> Result<(), Fault> {
-        let _ = file;
+    /// Learns from an existing file of at least one frame what later frames need.
+    fn resume(&mut self, file: &mut Binary, frames: u64) -> Result<(), Fault> {
+        let _ = (file, frames);
         Ok(())
     }
 }
@@ -86,7 +86,7 @@ impl FileWriter {
         mut encoder: Box<dyn Encoder>,
         at: Position,
     ) -> Result<Self, Fault> {
-        let mut file =
+        let file =
             OpenOptions::new().read(true).write(true).open(path).map_err(|e| Fault::io("opening", e))?;
         let length = file.metadata().map_err(|e| Fault::io("reading the length", e))?.len();
         if length < at.bytes {
@@ -96,7 +96,7 @@ impl FileWriter {
                 .hint("the file was shortened or replaced since; restore it or start a new one"));
         }
         if at.frames > 0 {
-            encoder.resume(&mut std::io::BufReader::new(&mut file))?;
+            encoder.resume(&mut Binary::open(path)?, at.frames)?;
         }
         file.set_len(at.bytes).map_err(|e| Fault::io("truncating", e))?;
         let mut writer = Self::new(path, format, file, encoder, at);

@@ -1,8 +1,8 @@
 //! The table of formats.
-use crate::api::Decoder;
+use crate::api::{BinaryDecoder, Decoder};
 use crate::encode::Encoder;
 use crate::error::Fault;
-use crate::{IoError, WriteOptions, formats};
+use crate::{IoError, ReadOptions, WriteOptions, formats};
 use std::path::Path;
 
 /// What a format keeps of a frame.
@@ -14,6 +14,8 @@ pub struct Holds {
     pub names: bool,
     /// The cell.
     pub cell: bool,
+    /// Which directions are periodic; formats with a cell but without this take all three for periodic.
+    pub pbc: bool,
     /// Velocities.
     pub velocities: bool,
     /// Forces.
@@ -23,15 +25,24 @@ pub struct Holds {
 }
 
 impl Holds {
-    pub(crate) const NONE: Self =
-        Self { frames: false, names: false, cell: false, velocities: false, forces: false, time: false };
+    pub(crate) const NONE: Self = Self {
+        frames: false,
+        names: false,
+        cell: false,
+        pbc: false,
+        velocities: false,
+        forces: false,
+        time: false,
+    };
 }
 
 /// How a format is read.
 #[derive(Clone, Copy)]
 pub(crate) enum Input {
     /// By a decoder of this crate.
-    Text(fn() -> Box<dyn Decoder>),
+    Text(fn(&ReadOptions) -> Box<dyn Decoder>),
+    /// By a binary decoder of this crate.
+    Binary(fn() -> Box<dyn BinaryDecoder>),
     /// By the chemfiles library under this name.
     Chemfiles(&'static str),
     /// Not, and why.
@@ -64,7 +75,20 @@ pub(crate) struct Info {
 }
 
 /// Every format; a new one is a file in `formats` and a line here.
-static TABLE: &[&[Info]] = &[formats::extxyz::FORMATS, formats::poscar::FORMATS, formats::chemfiles::FORMATS];
+static TABLE: &[&[Info]] = &[
+    formats::extxyz::FORMATS,
+    formats::poscar::FORMATS,
+    formats::lammps::dump::FORMATS,
+    formats::lammps::data::FORMATS,
+    formats::xtc::FORMATS,
+    formats::trr::FORMATS,
+    formats::netcdf::FORMATS,
+    formats::dcd::FORMATS,
+    formats::gro::FORMATS,
+    formats::pdb::FORMATS,
+    formats::cif::FORMATS,
+    formats::chemfiles::FORMATS,
+];
 
 /// A file format.
 #[derive(Clone, Copy)]

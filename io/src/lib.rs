@@ -8,15 +8,20 @@
 //! In memory a [`Frame`] has the units of the engine (Å, eV, u, e, time Å sqrt(u/eV)); readers and writers
 //! convert from and to the units each format defines.
 mod api;
+mod binary;
 mod convert;
 mod encode;
 mod error;
 mod format;
 mod formats;
 mod frame;
+mod names;
+mod orient;
 mod text;
 
-pub use api::{Position, Reader, Writer, create, open, open_as, read_all, resume};
+pub use api::{
+    LammpsUnits, Position, ReadOptions, Reader, Writer, create, open, open_as, open_with, read_all, resume,
+};
 pub use convert::{ConvertOptions, Converted, convert};
 pub use encode::WriteOptions;
 pub use error::{IoError, Place};

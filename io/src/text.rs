@@ -69,6 +69,10 @@ impl Lines {
             Err(_) => Err(Fault::line(self.number, "not a text file (bytes that are not UTF-8)")),
         }
     }
+    /// The line that was read last.
+    pub fn current(&self) -> &str {
+        std::str::from_utf8(&self.buffer).unwrap_or_default()
+    }
     /// The next line; its absence is an error that says what should have been there.
     pub fn expect(&mut self, what: &str) -> Result<&str, Fault> {
         let number = self.number;

@@ -1,7 +1,7 @@
 //! `caloron convert IN OUT`
 use crate::Failure;
 use caloron_engine::UnitSystem;
-use caloron_io::{ConvertOptions, Format, WriteOptions, convert};
+use caloron_io::{ConvertOptions, Format, LammpsUnits, ReadOptions, WriteOptions, convert};
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
@@ -66,6 +66,7 @@ pub(super) fn execute(a: &Arguments) -> Result<(), Failure> {
     let options = ConvertOptions {
         from: a.from,
         to: a.to,
+        read: ReadOptions { units: a.reduced.then_some(LammpsUnits::Lj), ..ReadOptions::default() },
         first: a.first,
         end: a.end,
         stride: a.stride,

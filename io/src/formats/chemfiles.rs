@@ -31,7 +31,7 @@ pub(crate) const FORMATS: &[Info] = &[
         "macromolecular CIF",
         Holds { frames: true, ..STRUCTURE },
         "mmCIF",
-        Output::Chemfiles("mmCIF"),
+        Output::None,
     ),
     info(
         "mmtf",
@@ -115,6 +115,8 @@ struct ChemfilesReader {
     trajectory: Trajectory,
     frames: u64,
     count: u64,
+    /// Cell of the last frame that had one: PDB files state it once for all models.
+    cell: Option<Cell>,
 }
 
 /// Opens a file with the chemfiles format of this name.
@@ -129,7 +131,7 @@ pub(crate) fn open(path: &Path, format: Format, name: &str) -> Result<Box<dyn Re
     };
     let mut trajectory = Trajectory::open_with_format(path, 'r', name.as_str()).map_err(|e| fault(&e))?;
     let count = trajectory.nsteps() as u64;
-    Ok(Box::new(ChemfilesReader { path: path.to_owned(), format, trajectory, frames: 0, count }))
+    Ok(Box::new(ChemfilesReader { path: path.to_owned(), format, trajectory, frames: 0, count, cell: None }))
 }
 
 fn fault(error: &chemfiles::Error) -> Fault {
@@ -144,7 +146,13 @@ impl Reader for ChemfilesReader {
         let mut raw = chemfiles::Frame::new();
         let read = self.trajectory.read(&mut raw).map_err(|e| fault(&e));
         let frame = read.and_then(|()| from_chemfiles(&raw, self.format.holds()));
-        let frame = frame.map_err(|f| IoError::new(&self.path, Some(self.format), f.frame(self.frames)))?;
+        let mut frame =
+            frame.map_err(|f| IoError::new(&self.path, Some(self.format), f.frame(self.frames)))?;
+        if frame.cell != Cell::open() {
+            self.cell = Some(frame.cell.clone());
+        } else if let (Some(cell), "pdb") = (&self.cell, self.format.name()) {
+            frame.cell = cell.clone();
+        }
         self.frames += 1;
         Ok(Some(frame))
     }
@@ -195,11 +203,11 @@ fn from_chemfiles(raw: &chemfiles::Frame, holds: Holds) -> Result<Frame, Fault> 
     frame.velocities = velocities.map(|v| v.iter().map(|v| vec3(v) / PICOSECOND).collect());
     if holds.time {
         frame.step = Some(raw.step() as u64);
-        if let Some(Property::Double(t)) = raw.get("time") {
+        if let Some((_, Property::Double(t))) = raw.properties().find(|(k, _)| k == "time") {
             frame.time = Some(t * PICOSECOND);
         }
     }
-    if let Some(Property::String(title)) = raw.get("name") {
+    if let Some((_, Property::String(title))) = raw.properties().find(|(k, _)| k == "name") {
         frame.info.insert("title", Value::Text(title));
     }
     residues(raw, &mut frame);
@@ -216,8 +224,9 @@ fn residues(raw: &chemfiles::Frame, frame: &mut Frame) {
     let n = frame.len();
     let (mut names, mut ids, mut chains) = (vec![String::new(); n], vec![0; n], vec![String::new(); n]);
     for r in (0..topology.residues_count()).filter_map(|k| topology.residue(k as usize)) {
-        let chain = match r.get("chainid") {
-            Some(Property::String(c)) => c,
+        // `get` would warn about every residue without a chain
+        let chain = match r.properties().find(|(k, _)| k == "chainid") {
+            Some((_, Property::String(c))) => c,
             _ => String::new(),
         };
         for i in r.atoms().into_iter().filter(|i| *i < n) {
@@ -262,7 +271,8 @@ impl ChemfilesWriter {
         if self.frames == 1 && !self.format.holds().frames {
             return Err(Fault::new("this format holds one structure only"));
         }
-        let raw = to_chemfiles(frame)?;
+        // SDF knows formal charges only
+        let raw = to_chemfiles(frame, self.format.name() != "sdf")?;
         let trajectory = self.trajectory.as_mut().ok_or_else(|| {
             Fault::new("a file of this format cannot grow after it was synced")
                 .hint("write extxyz and convert it")
@@ -289,7 +299,7 @@ impl Writer for ChemfilesWriter {
     }
 }
 
-fn to_chemfiles(frame: &Frame) -> Result<chemfiles::Frame, Fault> {
+fn to_chemfiles(frame: &Frame, charges: bool) -> Result<chemfiles::Frame, Fault> {
     let mut raw = chemfiles::Frame::new();
     let texts = |name: &str| frame.arrays.get(name).and_then(Array::as_texts);
     let names = texts("atomtypes");
@@ -300,7 +310,9 @@ fn to_chemfiles(frame: &Frame) -> Result<chemfiles::Frame, Fault> {
         let name = names.map_or(symbol, |n| &n[i]).replace('\0', "");
         let mut atom = chemfiles::Atom::new(name.as_str());
         atom.set_atomic_type(symbol.replace('\0', "").as_str());
-        if let Some(q) = &frame.charges {
+        // the atom type of MOL2, which chemfiles would otherwise guess with a warning for each atom
+        atom.set("sybyl", symbol.replace('\0', "").as_str());
+        if let Some(q) = frame.charges.as_ref().filter(|_| charges) {
             atom.set_charge(q[i]);
         }
         let v = frame.velocities.as_ref().map(|v| (v[i] * PICOSECOND).into());

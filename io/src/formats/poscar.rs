@@ -18,7 +18,7 @@ pub(crate) const FORMATS: &[Info] = &[Info {
     file_names: &["POSCAR", "CONTCAR"],
     about: "VASP structure (POSCAR, CONTCAR)",
     holds: Holds { names: true, cell: true, velocities: true, ..Holds::NONE },
-    input: Input::Text(|| Box::new(Reading { done: false })),
+    input: Input::Text(|_| Box::new(Reading { done: false })),
     output: Output::Native(|options| Box::new(Writing { title: options.provenance_line() })),
 }];
 

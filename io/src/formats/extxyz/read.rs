@@ -97,7 +97,8 @@ fn parse_properties(text: &str, count: usize) -> Result<Vec<Property>, String> {
             .ok()
             .filter(|c| (1..=MOST_COLUMNS).contains(c))
             .ok_or_else(|| format!("property `{}`: the number of columns is {}", f[0], quote(f[2])))?;
-        let room = capacity(count.saturating_mul(columns));
+        // a line of very many properties must not reserve memory for each
+        let room = if properties.len() < 64 { capacity(count.saturating_mul(columns)) } else { 0 };
         let data = match f[1] {
             "S" => Column::Text(Vec::with_capacity(room)),
             "R" => Column::Real(Vec::with_capacity(room)),
