@@ -5,8 +5,11 @@ use crate::external::{
     PositionRestraint, Wall,
 };
 use crate::many_body::eam::EamSpec;
+use crate::many_body::edip::EdipSpec;
+use crate::many_body::snap::SnapSpec;
 use crate::many_body::stillinger_weber::StillingerWeberSpec;
 use crate::many_body::tersoff::{TersoffModSpec, TersoffSpec, TersoffZblSpec};
+use crate::many_body::vashishta::VashishtaSpec;
 use crate::pair::{
     born::Born, buckingham::Buckingham, lennard_jones::LennardJones, mie::Mie, morse::Morse,
     soft_sphere::SoftSphere, tabulated::Tabulated, wca::Wca, yukawa::Yukawa, zbl::Zbl,
@@ -100,6 +103,12 @@ pub enum PotentialSpec {
     Zbl(Zbl),
     /// Pair potential from tables.
     Table(Tabulated),
+    /// Vashishta potential (`.vashishta` files).
+    Vashishta(VashishtaSpec),
+    /// Environment-dependent interatomic potential (`.edip` files).
+    Edip(EdipSpec),
+    /// Spectral neighbour analysis potential (`.snapcoeff` and `.snapparam` files).
+    Snap(SnapSpec),
 }
 
 impl PotentialSpec {
@@ -138,6 +147,9 @@ impl PotentialSpec {
             Tersoff, "tersoff";
             TersoffMod, "tersoff_mod";
             TersoffZbl, "tersoff_zbl";
+            Vashishta, "vashishta";
+            Edip, "edip";
+            Snap, "snap";
             Buckingham, "buckingham";
             Born, "born";
             Morse, "morse";

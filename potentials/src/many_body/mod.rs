@@ -1,8 +1,11 @@
 //! Many-body interactions for metals and semiconductors, from the files their users have.
 pub mod eam;
+pub mod edip;
 mod files;
 pub mod site_energy;
+pub mod snap;
 pub mod stillinger_weber;
 pub mod tersoff;
+pub mod vashishta;
 
 pub use files::ParameterFile;

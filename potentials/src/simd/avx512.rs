@@ -122,6 +122,27 @@ impl Lanes for Avx512 {
         unsafe { Self(_mm512_permutexvar_pd(_mm512_cvtpd_epi64(index.0), _mm512_loadu_pd(table))) }
     }
     #[inline(always)]
+    fn indices(self) -> [u32; LANES] {
+        let mut x = [0; LANES];
+        unsafe { _mm256_storeu_si256(x.as_mut_ptr().cast(), _mm512_cvtpd_epi32(self.0)) };
+        x
+    }
+    #[inline(always)]
+    fn compress(
+        self,
+        mask: __mmask8,
+        index: &[u32; LANES],
+        indices: &mut [u32; LANES],
+        values: &mut [f64; LANES],
+    ) -> usize {
+        unsafe {
+            let index = _mm256_loadu_si256(index.as_ptr().cast());
+            _mm256_storeu_si256(indices.as_mut_ptr().cast(), _mm256_maskz_compress_epi32(mask, index));
+            _mm512_storeu_pd(values.as_mut_ptr(), _mm512_maskz_compress_pd(mask, self.0));
+        }
+        mask.count_ones() as usize
+    }
+    #[inline(always)]
     fn sum(self) -> f64 {
         unsafe {
             let x = _mm256_add_pd(_mm512_castpd512_pd256(self.0), _mm512_extractf64x4_pd::<1>(self.0));

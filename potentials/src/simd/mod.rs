@@ -104,6 +104,31 @@ pub trait Lanes:
     /// Sum over the lanes: ((0+4) + (2+6)) + ((1+5) + (3+7)).
     fn sum(self) -> f64;
 
+    /// Lanes as indices, for whole numbers that fit.
+    #[inline(always)]
+    fn indices(self) -> [u32; LANES] {
+        self.to_array().map(|x| x as u32)
+    }
+    /// Writes the indices and values of the lanes where the mask is true one after another and returns how many there
+    /// are; what lies behind them up to eight places is overwritten with anything.
+    #[inline(always)]
+    fn compress(
+        self,
+        mask: Self::Mask,
+        index: &[u32; LANES],
+        indices: &mut [u32; LANES],
+        values: &mut [f64; LANES],
+    ) -> usize {
+        let kept = Self::keep(mask, Self::splat(1.0)).to_array();
+        let all = self.to_array();
+        let mut n = 0;
+        for k in 0..LANES {
+            indices[n] = index[k];
+            values[n] = all[k];
+            n += usize::from(kept[k] != 0.0);
+        }
+        n
+    }
     /// `f` of every lane, for functions that are rarely needed.
     #[inline(always)]
     fn map(self, f: impl Fn(f64) -> f64) -> Self {

@@ -30,6 +30,13 @@ impl Kernel for Everything<'_> {
                 put(V::lookup(self.0.as_ptr(), V::from_array(index.map(f64::from))));
                 put(V::lookup8(self.0.as_ptr(), V::from_array(index.map(|k| f64::from(k % 8)))));
             }
+            let (mut indices, mut values) = ([0; LANES], [0.0; LANES]);
+            let n = x.compress(x.lt(y), &index, &mut indices, &mut values);
+            indices[n..].fill(0);
+            values[n..].fill(0.0);
+            put(V::from_array(values));
+            put(V::from_array(indices.map(f64::from)));
+            put(V::from_array((x * x).round().indices().map(f64::from)));
         }
         bits
     }

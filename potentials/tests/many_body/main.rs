@@ -1,5 +1,6 @@
 //! Many-body potentials against the numbers of LAMMPS, and what their readers say about wrong files.
 mod eam;
+mod fitted;
 mod golden;
 mod semiconductors;
 mod trajectories;

@@ -27,6 +27,21 @@ fn tersoff_with_screened_coulomb_core() {
     check("tersoff_zbl_sic", &["Si", "C"], "tersoff_zbl = { file = \"SiC.tersoff.zbl\" }");
 }
 
+#[test]
+fn vashishta_silicon_carbide() {
+    check("vashishta_sic", &["Si", "C"], "vashishta = { file = \"SiC.vashishta\" }");
+}
+
+#[test]
+fn edip_silicon() {
+    check("edip_si", &["Si"], "edip = { file = \"Si.edip\" }");
+}
+
+#[test]
+fn edip_silicon_carbide() {
+    check("edip_sic", &["Si", "C"], "edip = { file = \"SiC.edip\" }");
+}
+
 fn message(toml: &str, directory: &Path, species: &[&str]) -> String {
     let symbols: Vec<String> = species.iter().map(|s| (*s).to_owned()).collect();
     match build(toml, directory, &system(species, &symbols)) {

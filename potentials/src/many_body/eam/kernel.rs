@@ -2,6 +2,8 @@
 use super::file::Tables;
 use crate::kernels::uniform_spline::{self as spline, Cubic};
 use crate::many_body::site_energy::check_species;
+use crate::simd::{self, Kernel, LANES, Lanes, Level};
+use caloron_engine::neighbors::Site;
 use caloron_engine::{
     Input, Mat3, NeighborList, Outputs, Potential, PotentialError, Properties, Vec3, parallel,
 };
@@ -25,8 +27,10 @@ struct Knot {
 #[derive(Default)]
 struct Block {
     offsets: Vec<u32>,
-    /// Sites within the cutoff.
+    /// Sites within the cutoff; each row is filled up with the dummy site.
     close: Vec<u32>,
+    /// Squared distances of one row.
+    squares: Vec<f64>,
     /// F'(ρ) of each row.
     slopes: Vec<f64>,
     /// F(ρ), and after the second pass the energy of each row.
@@ -51,7 +55,9 @@ pub struct Eam {
     embedding: Vec<Cubic>,
     blocks: Vec<Block>,
     row_of_atom: Vec<u32>,
-    slope_of_site: Vec<f64>,
+    /// Sites with F'(ρ) of their atom in the place of the species.
+    dressed: Vec<Site>,
+    level: Level,
 }
 
 impl Eam {
@@ -79,7 +85,8 @@ impl Eam {
             embedding,
             blocks: Vec::new(),
             row_of_atom: Vec::new(),
-            slope_of_site: Vec::new(),
+            dressed: Vec::new(),
+            level: Level::detect(),
         }
     }
     /// F(ρ) and F'(ρ).
@@ -90,94 +97,203 @@ impl Eam {
         let slope = spline::slope(c, p) * self.per_drho;
         (spline::value(c, p) + (rho - self.rho_max).max(0.0) * slope, slope)
     }
-    /// Finds the close neighbours of a block of rows and their densities.
-    fn densities(&self, list: &NeighborList, b: usize, block: &mut Block) {
-        let (sites, centers) = (list.sites(), list.centers());
-        let rows = b * BLOCK..((b + 1) * BLOCK).min(centers.len());
-        let cutoff2 = self.cutoff * self.cutoff;
+    /// Intervals and p of distances, for the functions of pairs that start at interval `first` of [`Eam::knots`].
+    #[inline(always)]
+    fn locate<V: Lanes>(&self, r: V, first: V) -> ([u32; LANES], V) {
+        let x = r * V::splat(self.per_dr);
+        // at a knot either interval will do
+        let m = (x - V::splat(0.5)).round().max(V::splat(0.0)).min(V::splat((self.intervals[0] - 1) as f64));
+        ((first + m).indices(), (x - m).min(V::splat(1.0)))
+    }
+    /// The intervals of the densities (`which` = 0) or of r φ (`which` = 1).
+    ///
+    /// # Safety
+    /// The indices are below the number of knots.
+    #[inline(always)]
+    unsafe fn cubics<V: Lanes>(&self, which: usize, index: &[u32; LANES]) -> [V; 4] {
+        // a knot is two cubics of the size and alignment of a site each
+        const { assert!(size_of::<Knot>() == 2 * size_of::<Site>() && align_of::<Knot>() >= align_of::<Site>()) };
+        // SAFETY: the halves of knots are four numbers, as sites are, and the caller promises the range
+        unsafe {
+            let halves = self.knots.as_ptr().cast::<Site>().add(which);
+            V::load_sites(halves, index.map(|k| 2 * k).as_ptr())
+        }
+    }
+}
+
+/// The first pass over a block of rows: close neighbours, densities, embedding. `MANY`: more than one species.
+struct Densities<'a, const MANY: bool> {
+    eam: &'a Eam,
+    list: &'a NeighborList,
+    first: usize,
+    block: &'a mut Block,
+}
+
+impl<const MANY: bool> Kernel for Densities<'_, MANY> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Lanes>(self) {
+        let Self { eam, list, first, block } = self;
+        let (sites, centers) = (list.padded_sites(), list.centers());
+        let dummy = list.sites().len() as u32;
+        let n = eam.intervals[0] as f64;
+        let cutoff2 = V::splat(eam.cutoff * eam.cutoff);
         block.offsets.clear();
         block.offsets.push(0);
-        block.close.clear();
         block.slopes.clear();
         block.energies.clear();
-        let n = self.intervals[0];
-        for k in rows {
-            let row = list.row(k);
+        let mut used = 0;
+        for k in first..(first + BLOCK).min(centers.len()) {
+            let row = list.padded_row(k);
             let here = &sites[centers[k] as usize];
-            let species = here.species as usize;
-            let start = block.close.len();
-            block.close.resize(start + row.len(), 0);
-            let close = &mut block.close[start..];
-            let mut m = 0;
-            let mut rho = 0.0;
-            for &s in row {
-                let there = &sites[s as usize];
-                let d = [0, 1, 2].map(|c| there.position[c] - here.position[c]);
-                let r2 = d[0] * d[0] + d[1] * d[1] + d[2] * d[2];
-                if r2 < cutoff2 {
-                    close[m] = s;
-                    m += 1;
-                    let (interval, p) = spline::locate(r2.sqrt() * self.per_dr, n - 1);
-                    let pair = species * self.species + there.species as usize;
-                    rho += spline::value(&self.knots[pair * n + interval].density, p);
-                }
+            let [x, y, z] = here.position.map(V::splat);
+            if block.close.len() < used + row.len() + LANES {
+                block.close.resize(used + row.len() + LANES, 0);
             }
-            block.close.truncate(start + m);
-            block.offsets.push((start + m) as u32);
-            let (energy, slope) = self.embed(species, rho);
+            if block.squares.len() < row.len() + LANES {
+                block.squares.resize(row.len() + LANES, 0.0);
+            }
+            let close = &mut block.close[used..];
+            let mut m = 0;
+            for part in row.chunks_exact(LANES) {
+                // SAFETY: rows hold indices of sites or of the dummy behind them, and a part has LANES of them
+                let [sx, sy, sz, _] = unsafe { V::load_sites(sites.as_ptr(), part.as_ptr()) };
+                let (dx, dy, dz) = (sx - x, sy - y, sz - z);
+                let r2 = dx.mul_add(dx, dy.mul_add(dy, dz * dz));
+                let (indices, values) = (window(close, m), window(&mut block.squares, m));
+                m += r2.compress(r2.lt(cutoff2), lanes(part), indices, values);
+            }
+            let padded = m.next_multiple_of(LANES);
+            close[m..padded].fill(dummy);
+            block.squares[m..padded].fill(f64::INFINITY);
+            let species = here.species as usize;
+            let start = V::splat((species * eam.species) as f64 * n);
+            let mut rho = V::splat(0.0);
+            for c in (0..padded).step_by(LANES) {
+                let r2 = V::from_array(*window(&mut block.squares, c));
+                let inside = r2.lt(cutoff2);
+                let pair = if MANY {
+                    let part = window(close, c);
+                    // SAFETY: indices of sites or of the dummy
+                    let species = unsafe { V::load_sites(sites.as_ptr(), part.as_ptr())[3] };
+                    species.mul_add(V::splat(n), start)
+                } else {
+                    start
+                };
+                let (index, p) = eam.locate(r2.min(cutoff2).sqrt(), pair);
+                // SAFETY: locate keeps to the intervals of a pair of species, and species are below their number
+                let [c3, c2, c1, c0] = unsafe { eam.cubics::<V>(0, &index) };
+                rho = rho + V::keep(inside, c3.mul_add(p, c2).mul_add(p, c1).mul_add(p, c0));
+            }
+            used += padded;
+            block.offsets.push(used as u32);
+            let (energy, slope) = eam.embed(species, rho.sum());
             block.energies.push(energy);
             block.slopes.push(slope);
         }
     }
-    /// Forces, energies and virials of a block of rows.
-    fn forces(&self, list: &NeighborList, want: Properties, b: usize, block: &mut Block) {
-        let (sites, centers) = (list.sites(), list.centers());
-        let n = self.intervals[0];
-        let virials = want.intersects(Properties::VIRIAL | Properties::ATOM_VIRIALS);
+}
+
+/// Eight entries from `at` on.
+#[inline(always)]
+fn window<T>(of: &mut [T], at: usize) -> &mut [T; LANES] {
+    (&mut of[at..at + LANES]).try_into().expect("eight entries")
+}
+
+/// A chunk of eight as an array.
+#[inline(always)]
+fn lanes(part: &[u32]) -> &[u32; LANES] {
+    part.try_into().expect("eight entries")
+}
+
+/// The second pass over a block of rows. `VIRIALS`: they are wanted.
+struct Forces<'a, const MANY: bool, const VIRIALS: bool> {
+    eam: &'a Eam,
+    list: &'a NeighborList,
+    first: usize,
+    block: &'a mut Block,
+}
+
+impl<const MANY: bool, const VIRIALS: bool> Kernel for Forces<'_, MANY, VIRIALS> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Lanes>(self) {
+        let Self { eam, list, first, block } = self;
+        let (sites, centers) = (list.padded_sites(), list.centers());
+        let dressed = &eam.dressed;
+        let n = eam.intervals[0] as f64;
+        let cutoff2 = V::splat(eam.cutoff * eam.cutoff);
+        let (zero, two, three) = (V::splat(0.0), V::splat(2.0), V::splat(3.0));
+        let slope = |[c3, c2, c1, _]: [V; 4], p: V| (three * c3).mul_add(p, two * c2).mul_add(p, c1);
         block.forces.clear();
         block.virials.clear();
         block.energy = 0.0;
         block.virial = Mat3::zeros();
         for k in 0..block.slopes.len() {
-            let here = &sites[centers[b * BLOCK + k] as usize];
+            let here = &sites[centers[first + k] as usize];
+            let [x, y, z] = here.position.map(V::splat);
             let species = here.species as usize;
-            let own_slope = block.slopes[k];
-            let mut force = Vec3::zeros();
-            let mut virial = Mat3::zeros();
-            let mut energy = 0.0;
-            for &s in &block.close[block.offsets[k] as usize..block.offsets[k + 1] as usize] {
-                let there = &sites[s as usize];
-                let other = there.species as usize;
-                let d = Vec3::from([0, 1, 2].map(|c| there.position[c] - here.position[c]));
-                let r = d.norm_squared().sqrt();
-                let (interval, p) = spline::locate(r * self.per_dr, n - 1);
-                let knot = &self.knots[(species * self.species + other) * n + interval];
-                let towards = spline::slope(&knot.density, p);
-                let from = if other == species {
-                    towards
+            let start = V::splat((species * eam.species) as f64 * n);
+            let own = V::splat(block.slopes[k]);
+            let (mut fx, mut fy, mut fz, mut e) = (zero, zero, zero, zero);
+            let mut w = [zero; 6];
+            let close = &block.close[block.offsets[k] as usize..block.offsets[k + 1] as usize];
+            for part in close.chunks_exact(LANES) {
+                // SAFETY: indices of sites or of the dummy; there is a dressed site for each
+                let [sx, sy, sz, other] = unsafe { V::load_sites(dressed.as_ptr(), part.as_ptr()) };
+                let (dx, dy, dz) = (sx - x, sy - y, sz - z);
+                let r2 = dx.mul_add(dx, dy.mul_add(dy, dz * dz));
+                let inside = r2.lt(cutoff2);
+                let r = r2.min(cutoff2).sqrt();
+                let inverse = V::splat(1.0) / r;
+                let kinds = if MANY {
+                    // SAFETY: as above
+                    unsafe { V::load_sites(sites.as_ptr(), part.as_ptr())[3] }
                 } else {
-                    spline::slope(&self.knots[(other * self.species + species) * n + interval].density, p)
+                    zero
                 };
-                let inverse = 1.0 / r;
-                let phi = spline::value(&knot.r_phi, p) * inverse;
-                let pair = spline::slope(&knot.r_phi, p);
-                let radial = ((own_slope * towards + self.slope_of_site[s as usize] * from) + pair * inverse)
-                    * self.per_dr
-                    - phi * inverse;
-                energy += phi;
-                let f = d * (radial * inverse);
-                force += f;
-                if virials {
-                    virial += d * f.transpose();
+                let (index, p) = eam.locate(r, kinds.mul_add(V::splat(n), start));
+                // SAFETY: locate keeps to the intervals of a pair of species, and species are below their number
+                let (density, r_phi) = unsafe { (eam.cubics::<V>(0, &index), eam.cubics::<V>(1, &index)) };
+                let density = if MANY {
+                    let mirror = (kinds * V::splat(eam.species as f64))
+                        .mul_add(V::splat(n), V::splat(species as f64 * n));
+                    let (index, p) = eam.locate(r, mirror);
+                    // SAFETY: as above
+                    let back = unsafe { eam.cubics::<V>(0, &index) };
+                    own.mul_add(slope(density, p), other * slope(back, p))
+                } else {
+                    (own + other) * slope(density, p)
+                };
+                let [c3, c2, c1, c0] = r_phi;
+                let phi = c3.mul_add(p, c2).mul_add(p, c1).mul_add(p, c0) * inverse;
+                let pair = slope(r_phi, p) * inverse;
+                let radial = (density + pair).mul_add(V::splat(eam.per_dr), -(phi * inverse));
+                let g = V::keep(inside, radial * inverse);
+                e = e + V::keep(inside, phi);
+                fx = dx.mul_add(g, fx);
+                fy = dy.mul_add(g, fy);
+                fz = dz.mul_add(g, fz);
+                if VIRIALS {
+                    let (gx, gy, gz) = (dx * g, dy * g, dz * g);
+                    w[0] = gx.mul_add(dx, w[0]);
+                    w[1] = gy.mul_add(dy, w[1]);
+                    w[2] = gz.mul_add(dz, w[2]);
+                    w[3] = gy.mul_add(dz, w[3]);
+                    w[4] = gx.mul_add(dz, w[4]);
+                    w[5] = gx.mul_add(dy, w[5]);
                 }
             }
-            let energy = block.energies[k] + 0.5 * energy;
+            let energy = block.energies[k] + 0.5 * e.sum();
             block.energies[k] = energy;
             block.energy += energy;
-            block.forces.push(force);
-            if virials {
+            block.forces.push(Vec3::new(fx.sum(), fy.sum(), fz.sum()));
+            if VIRIALS {
                 // W = Σ r ⊗ f over pairs, half of each to either atom
-                let virial = -0.5 * virial;
+                let [xx, yy, zz, yz, xz, xy] = w.map(|w| -0.5 * w.sum());
+                let virial = Mat3::new(xx, xy, xz, xy, yy, yz, xz, yz, zz);
                 block.virial += virial;
                 block.virials.push(virial);
             }
@@ -216,15 +332,34 @@ impl Potential for Eam {
         }
         let mut blocks = std::mem::take(&mut self.blocks);
         blocks.resize_with(centers.len().div_ceil(BLOCK), Block::default);
-        each(&mut blocks, |b, block| self.densities(list, b, block));
-        let mut slopes = std::mem::take(&mut self.slope_of_site);
-        slopes.resize(list.sites().len(), 0.0);
-        parallel::for_each_mut(&mut slopes, |s, slope| {
-            let row = self.row_of_atom[list.atom(s as u32)] as usize;
-            *slope = blocks[row / BLOCK].slopes[row % BLOCK];
+        let (level, many) = (self.level, self.species > 1);
+        each(&mut blocks, |b, block| {
+            let (eam, first) = (&*self, b * BLOCK);
+            if many {
+                simd::run(level, Densities::<true> { eam, list, first, block });
+            } else {
+                simd::run(level, Densities::<false> { eam, list, first, block });
+            }
         });
-        self.slope_of_site = slopes;
-        each(&mut blocks, |b, block| self.forces(list, want, b, block));
+        let mut dressed = std::mem::take(&mut self.dressed);
+        dressed.clear();
+        dressed.extend_from_slice(list.padded_sites());
+        let real = list.sites().len();
+        parallel::for_each_mut(&mut dressed[..real], |s, site| {
+            let row = self.row_of_atom[list.atom(s as u32)] as usize;
+            site.species = blocks[row / BLOCK].slopes[row % BLOCK];
+        });
+        self.dressed = dressed;
+        let virials = want.intersects(Properties::VIRIAL | Properties::ATOM_VIRIALS);
+        each(&mut blocks, |b, block| {
+            let (eam, first) = (&*self, b * BLOCK);
+            match (many, virials) {
+                (false, false) => simd::run(level, Forces::<false, false> { eam, list, first, block }),
+                (false, true) => simd::run(level, Forces::<false, true> { eam, list, first, block }),
+                (true, false) => simd::run(level, Forces::<true, false> { eam, list, first, block }),
+                (true, true) => simd::run(level, Forces::<true, true> { eam, list, first, block }),
+            }
+        });
         for block in &blocks {
             out.energy += block.energy;
             if want.contains(Properties::VIRIAL) {
