@@ -57,7 +57,7 @@ fn response(scheme: &str, h: f64, friction: f64, part: usize) -> [f64; 2] {
         }
     }
     let (x, v) = one_step(Splitting::new(ops, schedule), h, 0.0, 0.0);
-    let r = Streams { seed: 2026 }.normal3(Stream::Langevin, 0, part as u32, 0).x;
+    let r = Streams { seed: 2026 }.noise3(Stream::Langevin, 0, part as u32, 0).x;
     [x / r, v / r]
 }
 
@@ -136,7 +136,7 @@ fn leimkuhler_matthews_samples_a_well_exactly() {
         run.state.positions()[0].x
     };
     let rng = Streams { seed: 2026 };
-    let r = |n| rng.normal3(Stream::Langevin, n, 0x00FF_FFFF, 0).x;
+    let r = |n| rng.noise3(Stream::Langevin, n, 0x00FF_FFFF, 0).x;
     let a = step(0.0, 1.0);
     let b = step(1.0, 0.0) / (r(0) + r(1));
     assert!((a - (1.0 - h / 2.0)).abs() < 1e-15);

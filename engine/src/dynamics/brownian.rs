@@ -46,8 +46,8 @@ impl Op for Brownian {
                 return;
             }
             // the same number at the end of a step and at the start of the next: keyed by the step alone
-            let now = rng.normal3(Stream::Langevin, step, PLACE, i as u64);
-            let next = rng.normal3(Stream::Langevin, step + 1, PLACE, i as u64);
+            let now = rng.noise3(Stream::Langevin, step, PLACE, i as u64);
+            let next = rng.noise3(Stream::Langevin, step + 1, PLACE, i as u64);
             let noise = (2.0 * kt * mobility * inverse_mass[i]).sqrt();
             *r += force[i] * (mobility * inverse_mass[i]) + (now + next) * (0.5 * noise);
             *v = next * (kt * inverse_mass[i]).sqrt();

@@ -41,7 +41,7 @@ impl Op for OrnsteinUhlenbeck {
             *v *= c;
             if noise > 0.0 {
                 *v +=
-                    rng.normal3(Stream::Langevin, step, substep, i as u64) * (noise * inverse_mass[i]).sqrt();
+                    rng.noise3(Stream::Langevin, step, substep, i as u64) * (noise * inverse_mass[i]).sqrt();
             }
             0.5 * mass[i] * (v.norm_squared() - before)
         });
