@@ -38,8 +38,10 @@ fn every_conserved_quantity_improves_with_the_time_step() {
         }
         let [a, b] = [0.004, 0.001].map(|dt| fluctuation(kind, &table, dt, &system, &state));
         println!("{name:32} {a:.2e} {b:.2e} {:.1}", a / b);
-        // second order makes 16; the exchange of the cell with its bath is a random walk and leaves a spread
-        let order = if kind == "npt" { 3.0 } else { 8.0 };
+        // second order makes 16; two random trajectories differ in more than their time step
+        let deterministic =
+            kind.starts_with('n') && !["npt", "nvt"].contains(&kind) || name.starts_with("Nosé");
+        let order = if deterministic { 10.0 } else { 3.0 };
         assert!(a / b > order && a < 0.01 * system.len() as f64, "{name}: {a:e} {b:e}\n{table}");
     }
 }
