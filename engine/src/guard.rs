@@ -17,7 +17,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use std::fmt::Write;
 
-/// Limits that input files can change: `[guard]`.
+/// Limits beyond which a run counts as diverged and stops: `[guard]`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LimitsSpec {

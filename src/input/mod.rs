@@ -9,6 +9,8 @@ mod groups;
 mod lattice;
 mod output;
 mod packing;
+mod reference;
+mod schema;
 mod source;
 mod stage;
 mod structure;
@@ -29,6 +31,8 @@ pub use output::{
     TrajectorySpec, WallTime,
 };
 pub use packing::RandomSpec;
+pub use reference::reference;
+pub use schema::{schema, schema_text};
 pub use source::Source;
 pub use stage::{Ensemble, StageOutputSpec, StagePlan, StageSpec};
 pub use structure::{CellOverride, SystemSpec};
