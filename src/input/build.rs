@@ -298,7 +298,7 @@ impl Parts<'_> {
                 .hint("write a distance above zero"));
             }
             terms.citations.extend(potential.citations().into_iter().map(str::to_owned));
-            terms.warnings.extend(potential.warnings().into_iter().map(|w| format!("{}: {w}", table.name)));
+            terms.warnings.extend(potential.warnings());
             terms.names.push(table.name.clone());
             terms.potentials.push((potential, group));
         }

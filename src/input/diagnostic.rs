@@ -36,18 +36,26 @@ impl InputError {
     pub(crate) fn from_toml(source: &Source, error: &toml::de::Error) -> Self {
         let reworded = Reworded::new(error.message());
         let span = error.span();
-        let mut path = span.as_ref().and_then(|s| source.path_at(s)).map(|p| p.to_string());
-        if let (Some(missing), path) = (&reworded.missing, &mut path) {
-            *path = Some(match path.take() {
-                Some(p) => format!("{p}.{missing}"),
-                None => missing.clone(),
-            });
+        let path = match (&reworded.missing, &span) {
+            // a missing key is reported at its table; the place of the top level is the whole text
+            (Some(missing), Some(span)) => {
+                let table = source.path_of(span).map(|p| p.to_string());
+                Some(table.map_or(missing.clone(), |table| format!("{table}.{missing}")))
+            }
+            (_, span) => span.as_ref().and_then(|s| source.path_at(s)).map(|p| p.to_string()),
+        };
+        let is_top_level = reworded.missing.is_some() && path == reworded.missing;
+        let mut message = reworded.message;
+        if message == "duplicate key"
+            && let Some(key) = span.clone().and_then(|s| source.text().get(s))
+        {
+            message = format!("the key `{key}` stands here twice");
         }
         Self(Box::new(Diagnostic {
             source: source.clone(),
-            span: span.filter(|s| !(s.start == 0 && s.end >= source.text().len())),
+            span: span.filter(|_| !is_top_level),
             key: path,
-            message: reworded.message,
+            message,
             expected: reworded.expected,
             hint: reworded.hint,
         }))
@@ -56,7 +64,14 @@ impl InputError {
     pub(crate) fn from_spec(source: &Source, error: SpecError) -> Self {
         let located = source.locate(&KeyPath::parse(&error.key));
         let hint = error.hint.unwrap_or_else(|| {
-            "the option reference (docs/input.md) lists every key with its meaning and range".into()
+            let is_sign =
+                ["positive", "above 0", "above zero", "negative"].iter().any(|w| error.message.contains(w));
+            let hint = if is_sign {
+                "check the sign and the unit of this value"
+            } else {
+                "docs/input.md lists every key with its meaning and range"
+            };
+            hint.to_owned()
         });
         Self(Box::new(Diagnostic {
             source: source.clone(),
@@ -166,6 +181,14 @@ impl Reworded {
                 hint: format!("add `{first} = ...` to this table"),
                 missing: Some(first.to_owned()),
             };
+        }
+        if message.starts_with("string values must be quoted") {
+            let hint = "write a value after `=`; texts stand in quotes";
+            return plain("the value is missing, or it is a text without quotes".into(), None, hint);
+        }
+        if message.starts_with("invalid basic string") {
+            let hint = "end the text with a quote on the same line; a quote inside is written \\\"";
+            return plain("a text in quotes does not end".into(), None, hint);
         }
         if message.starts_with("duplicate field `") || message.starts_with("duplicate key") {
             return plain(

@@ -133,6 +133,17 @@ impl Source {
         });
         best.map(|(_, steps)| KeyPath(steps))
     }
+    /// The path of the value that takes exactly `span`.
+    pub(crate) fn path_of(&self, span: &Range<usize>) -> Option<KeyPath> {
+        let root = DeTable::parse(&self.text).ok()?;
+        let mut found = None;
+        visit_table(root.get_ref(), &mut Vec::new(), &mut |steps, at| {
+            if at == *span {
+                found = Some(steps.to_vec());
+            }
+        });
+        found.map(KeyPath)
+    }
     /// The text at a top-level key, when it is a string.
     pub(crate) fn top_level_string(&self, key: &str) -> Option<String> {
         let root = DeTable::parse(&self.text).ok()?;
