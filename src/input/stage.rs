@@ -1,5 +1,7 @@
 //! The stages of a run: `[[stage]]`.
-use caloron_engine::dynamics::spec::{BrownianSpec, NveSpec, NvtSpec, RemoveMomentumSpec, RespaSpec};
+use caloron_engine::dynamics::spec::{
+    BrownianSpec, NphSpec, NptSpec, NveSpec, NvtSpec, RemoveMomentumSpec, RespaSpec,
+};
 use caloron_engine::minimize::MinimizeSpec;
 use caloron_engine::quantity::Time;
 use caloron_engine::simulation::Stage;
@@ -21,6 +23,10 @@ pub struct StageSpec {
     pub nve: Option<NveSpec>,
     /// Constant temperature.
     pub nvt: Option<NvtSpec>,
+    /// Constant temperature and pressure.
+    pub npt: Option<NptSpec>,
+    /// Constant enthalpy and pressure.
+    pub nph: Option<NphSpec>,
     /// Overdamped motion in a bath.
     pub brownian: Option<BrownianSpec>,
     /// Minimises the energy.
@@ -42,7 +48,7 @@ pub struct StageOutputSpec {
 /// What a stage samples, for reports.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ensemble {
-    /// `NVE`, `NVT`, `NPT`, `Brownian` or `minimisation`.
+    /// `NVE`, `NVT`, `NPT`, `NPH`, `Brownian` or `minimisation`.
     pub name: &'static str,
     /// Target temperature, K or reduced.
     pub temperature: Option<Schedule>,
@@ -132,7 +138,10 @@ impl StageSpec {
     }
     fn removal(&self) -> Option<&RemoveMomentumSpec> {
         let nve = self.nve.as_ref().and_then(|s| s.remove_momentum.as_ref());
-        nve.or(self.nvt.as_ref().and_then(|s| s.remove_momentum.as_ref()))
+        let nvt = self.nvt.as_ref().and_then(|s| s.remove_momentum.as_ref());
+        let npt = self.npt.as_ref().and_then(|s| s.remove_momentum.as_ref());
+        let nph = self.nph.as_ref().and_then(|s| s.remove_momentum.as_ref());
+        nve.or(nvt).or(npt).or(nph)
     }
     /// The levels of multiple time steps and the force groups of the interactions belong together.
     fn check_force_groups(&self, groups: usize) -> Result<(), SpecError> {
@@ -154,9 +163,11 @@ impl StageSpec {
     }
     /// The one table that says what is done, built, with its key.
     fn sampler(&self, context: &StageContext<'_>) -> Result<(&'static str, Built), SpecError> {
-        let kinds: [(&'static str, Option<Result<Built, SpecError>>); 4] = [
+        let kinds: [(&'static str, Option<Result<Built, SpecError>>); 6] = [
             ("nve", self.nve.as_ref().map(|s| build_nve(s, context))),
             ("nvt", self.nvt.as_ref().map(|s| build_nvt(s, context))),
+            ("npt", self.npt.as_ref().map(|s| build_npt(s, context))),
+            ("nph", self.nph.as_ref().map(|s| build_nph(s, context))),
             ("brownian", self.brownian.as_ref().map(|s| build_brownian(s, context))),
             ("minimize", self.minimize.as_ref().map(|s| build_minimize(s, context))),
         ];
@@ -226,6 +237,29 @@ fn build_nvt(spec: &NvtSpec, c: &StageContext<'_>) -> Result<Built, SpecError> {
     Ok(Built {
         sampler: Box::new(spec.build(c.system, c.state, c.units)?),
         ensemble: Ensemble { name: "NVT", temperature: Some(spec.temperature.schedule(1.0)), pressure: None },
+        warnings: spec.warnings(c.units),
+        citations: spec.cite(),
+    })
+}
+
+fn build_npt(spec: &NptSpec, c: &StageContext<'_>) -> Result<Built, SpecError> {
+    Ok(Built {
+        sampler: Box::new(spec.build(c.system, c.state, c.units)?),
+        ensemble: Ensemble {
+            name: "NPT",
+            temperature: Some(spec.temperature.schedule(1.0)),
+            pressure: spec.pressure.as_ref().map(|p| p.schedule(1.0)),
+        },
+        warnings: spec.warnings(c.units),
+        citations: spec.cite(),
+    })
+}
+
+fn build_nph(spec: &NphSpec, c: &StageContext<'_>) -> Result<Built, SpecError> {
+    let pressure = spec.pressure.as_ref().map(|p| p.schedule(1.0));
+    Ok(Built {
+        sampler: Box::new(spec.build(c.system, c.state, c.units)?),
+        ensemble: Ensemble { name: "NPH", temperature: None, pressure },
         warnings: spec.warnings(c.units),
         citations: spec.cite(),
     })
