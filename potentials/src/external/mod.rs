@@ -172,7 +172,9 @@ fn select(system: &System, group: Option<&str>) -> Result<Vec<u32>, SpecError> {
             let names: Vec<&str> = system.groups().keys().map(String::as_str).collect();
             let hint = match caloron_engine::error::nearest(name, names.iter().copied()) {
                 Some(n) => format!("did you mean `{n}`?"),
-                None if names.is_empty() => "define it in [system]: `groups = { NAME = { species = [\"Ar\"] } }`".into(),
+                None if names.is_empty() => {
+                    "define it in [system]: `groups = { NAME = { species = [\"Ar\"] } }`".into()
+                }
                 None => format!("groups of this input: {}", names.join(", ")),
             };
             Err(SpecError::new("group", format!("there is no group `{name}`")).hint(hint))
