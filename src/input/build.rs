@@ -5,7 +5,7 @@ use super::lattice::positive;
 use super::output::OutputPlan;
 use super::source::Source;
 use super::stage::{StageContext, StagePlan};
-use super::structure::{Start, Structure, check_exists};
+use super::structure::{Start, Structure, check_exists, check_places, check_reach};
 use super::velocities::momentum;
 use caloron_engine::guard::Limits;
 use caloron_engine::verdict::Thresholds;
@@ -170,6 +170,9 @@ fn assemble(document: &Document, source: &Source, directory: &Path) -> Result<Pl
     let guard = document.guard.build(units).map_err(|e| e.within("guard"))?;
     let verdict = verdict(&document.verdict).map_err(|e| e.within("verdict"))?;
     let skin = skin(&document.neighbors, units)?;
+    if let Some(skin) = document.neighbors.skin.map(Quantity::internal) {
+        check_reach("neighbors.skin", "skin", skin, state.cell(), state.len())?;
+    }
     let parts = Parts { units, directory, system: &system, positions: state.positions(), cell: state.cell() };
     let mut terms = parts.terms(&document.potential, files)?;
     warnings.append(&mut terms.warnings);
@@ -288,14 +291,12 @@ impl Parts<'_> {
                 )));
             }
             let potential = table.term.build(&mut context).map_err(|e| e.within(&at))?;
-            if let Some(cutoff) = potential.cutoff()
-                && !(cutoff > 0.0 && cutoff.is_finite())
-            {
-                return Err(SpecError::new(
-                    format!("{at}.{}.cutoff", table.name),
-                    "the cutoff must be positive",
-                )
-                .hint("write a distance above zero"));
+            if let Some(cutoff) = potential.cutoff() {
+                let key = format!("{at}.{}.cutoff", table.name);
+                positive(&key, cutoff).map_err(|_| {
+                    SpecError::new(&key, "the cutoff must be positive").hint("write a distance above zero")
+                })?;
+                check_reach(&key, "cutoff", cutoff, self.cell, self.positions.len())?;
             }
             terms.citations.extend(potential.citations().into_iter().map(str::to_owned));
             terms.warnings.extend(potential.warnings());
@@ -422,10 +423,7 @@ impl PotentialFile {
         if structure.len() == 0 {
             return Err(SpecError::new("", "the structure has no atoms").hint("give a file with atoms"));
         }
-        if let Some(i) = structure.positions.iter().position(|r| !r.iter().all(|x| x.is_finite())) {
-            return Err(SpecError::new("", format!("the position of atom {i} is not finite"))
-                .hint("correct the file"));
-        }
+        check_places(&structure)?;
         // species that this structure does not have are no mistake here: the file serves many structures
         let has = |name: &String| structure.symbols.iter().any(|s| s == name);
         let masses = document.masses.iter().filter(|(k, _)| has(k)).map(|(k, v)| (k.clone(), *v)).collect();

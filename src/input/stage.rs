@@ -200,9 +200,13 @@ impl StageSpec {
                     SpecError::new("duration", "the steps of this stage have no time").hint("give `steps`")
                 })?;
                 let n = (t.internal() / dt).round();
-                if !(1.0..1e18).contains(&n) {
-                    return Err(SpecError::new("duration", "the duration is not at least one time step")
+                if n < 1.0 {
+                    return Err(SpecError::new("duration", "the duration is shorter than one time step")
                         .hint("give a longer one, or `steps`"));
+                }
+                if n > 1e15 {
+                    return Err(SpecError::new("duration", format!("the duration makes {n:e} steps"))
+                        .hint("check its unit; no run makes more than 1e15 steps"));
                 }
                 n as u64
             }

@@ -90,6 +90,53 @@ pub(crate) fn check_count(key: &str, count: u64) -> Result<(), SpecError> {
         .hint("check the repetitions and counts"))
 }
 
+/// Refuses atoms so far away that differences of positions lose their digits or images cannot be counted; the
+/// error is at the source of the atoms itself.
+pub(crate) fn check_places(structure: &Structure) -> Result<(), SpecError> {
+    const FARTHEST: f64 = 1e8;
+    const CELLS: f64 = 3e4;
+    let periodic = structure.cell.periodic();
+    for (i, r) in structure.positions.iter().enumerate() {
+        let [x, y, z] = [r[0], r[1], r[2]];
+        if !r.iter().all(|x| x.is_finite()) {
+            return Err(SpecError::new("", format!("the position of atom {i} is not finite: {x}, {y}, {z}"))
+                .hint("correct the structure; atoms are counted from 0"));
+        }
+        let s = structure.cell.fractional(r);
+        if r.amax() > FARTHEST || (0..3).any(|k| periodic[k] && s[k].abs() > CELLS) {
+            return Err(SpecError::new(
+                "",
+                format!("atom {i} is far outside the cell, at {x:e}, {y:e}, {z:e}"),
+            )
+            .hint("check the units of positions, cell and `rattle`"));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses distances that reach over so many periodic images that their atoms fill the memory.
+pub(crate) fn check_reach(
+    key: &str,
+    name: &str,
+    reach: f64,
+    cell: &Cell,
+    atoms: usize,
+) -> Result<(), SpecError> {
+    let (heights, periodic) = (cell.heights(), cell.periodic());
+    let images = |k: usize| if periodic[k] { 1.0 + 2.0 * (reach / heights[k]).ceil() } else { 1.0 };
+    // the cells within reach bound the images that are kept; a cell is visited as a whole
+    let sites = images(0) * images(1) * images(2) * atoms as f64;
+    if sites <= LARGEST as f64 && (0..3).all(|k| images(k) < 2e4) {
+        return Ok(());
+    }
+    let [a, b, c] = heights;
+    let message = format!(
+        "the {name} reaches over {:.1e} periodic images of the cell ({a:.3e} x {b:.3e} x {c:.3e})",
+        sites / atoms as f64
+    );
+    Err(SpecError::new(key, message).hint("check its unit, or the size of the cell"))
+}
+
 impl Structure {
     pub(crate) fn empty(cell: Cell) -> Self {
         let (symbols, positions) = (Vec::new(), Vec::new());
@@ -288,14 +335,7 @@ impl SystemSpec {
                 SpecError::new(key, "the structure has no atoms").hint("name a file or frame that has some")
             );
         }
-        let positions = &structure.positions;
-        if let Some(i) = positions.iter().position(|r| !r.iter().all(|x| x.is_finite())) {
-            return Err(SpecError::new(
-                key,
-                format!("the position of atom {i} is not finite: {:?}", positions[i].data.0[0]),
-            )
-            .hint("correct the file; atoms are counted from 0"));
-        }
+        check_places(&structure).map_err(|e| e.within(key))?;
         let mut system = structure.system(&self.masses, &self.charges, units)?;
         for (name, atoms) in groups::resolve(&self.groups, &system, &structure.positions, &structure.cell)? {
             system.set_group(name, atoms);
@@ -309,6 +349,7 @@ impl SystemSpec {
             }
         }
         self.shake(&mut structure, &system, seed)?;
+        check_places(&structure).map_err(|e| e.within(key))?;
         self.check_distances(&structure, &system, units)?;
         let mut start = Start {
             state: State::at_rest(Vec::new(), Cell::open()),
@@ -410,6 +451,7 @@ impl SystemSpec {
         if limit == 0.0 {
             return Ok(());
         }
+        check_reach("min_distance", "distance", limit, &structure.cell, structure.len())?;
         let Some((i, j, d)) = closest(structure, system, limit) else { return Ok(()) };
         let length = units.length_label();
         let who = if i == j {
