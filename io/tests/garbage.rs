@@ -182,6 +182,6 @@ fn random_files_are_errors_or_frames() {
 #[test]
 #[ignore = "minutes"]
 fn many_damaged_and_random_files_are_errors_or_frames() {
-    damaged_files(100_000, 3);
-    random_files(100_000, 4);
+    damaged_files(5_000, 3);
+    random_files(5_000, 4);
 }

@@ -211,8 +211,8 @@ impl Encoder for Writing {
         if [(0, 1), (0, 2), (1, 2)].iter().any(|e| h[*e] != 0.0) {
             entries.extend([(1, 0), (2, 0), (0, 1), (2, 1), (0, 2), (1, 2)]);
         }
-        // two decimals more than the coordinates, as GROMACS does
-        entries.iter().for_each(|e| drop(write!(out, " {:.p$}", h[*e], p = d + 2)));
+        // two decimals more than the coordinates, in columns that some readers count on, as GROMACS does
+        entries.iter().for_each(|e| drop(write!(out, "{:>q$.p$}", h[*e], q = d + 7, p = d + 2)));
         out.push(b'\n');
         Ok(())
     }
