@@ -217,7 +217,10 @@ fn validation_table() {
         let pick = |s: &Sampled| -> Vec<Vec<f64>> {
             s.independent().iter().map(|x| which.iter().map(|&k| x[k]).collect()).collect()
         };
-        let found = log_ratio_slopes(&pick(a), &pick(b)).expect("overlap");
+        // distributions far too narrow do not even overlap
+        let Some(found) = log_ratio_slopes(&pick(a), &pick(b)) else {
+            return vec![(f64::INFINITY, false); which.len()];
+        };
         found.iter().zip(which).map(|((value, error), &k)| ((value - expected[k]) / error, false)).collect()
     };
     for (name, thermostat) in THERMOSTATS {
