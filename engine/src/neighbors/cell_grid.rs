@@ -26,7 +26,12 @@ pub(super) fn distance_squared(a: &[f64; 3], b: &[f64; 3]) -> f64 {
 pub(super) struct Grid {
     origin: [f64; 3],
     edge: [f64; 3],
+    inverse_edge: [f64; 3],
     count: [usize; 3],
+    /// How many bins away along y and z there can be neighbours, and for each distance in bins the number of bins
+    /// to either side along x (-1: none).
+    span: [usize; 2],
+    half: Vec<isize>,
     reach: f64,
     /// First site of each bin, and the number of sites at the end.
     start: Vec<u32>,
@@ -57,13 +62,26 @@ impl Grid {
         self.sparse = scale < 0.5;
         self.count = count(scale).map(|n| n as usize);
         self.edge = std::array::from_fn(|k| extent[k] / self.count[k] as f64);
+        self.inverse_edge = self.edge.map(|e| 1.0 / e);
+        // bins that far apart have at least this gap between them; the margin is far above rounding
+        let reach = reach * (1.0 + 1e-9);
+        let gap = |k: usize, bins: usize| bins.saturating_sub(1) as f64 * self.edge[k];
+        self.span = [1, 2].map(|k| ((reach / self.edge[k]) as usize + 1).min(self.count[k] - 1));
+        self.half.clear();
+        for y in 0..=self.span[0] {
+            for z in 0..=self.span[1] {
+                let left = reach * reach - gap(1, y).powi(2) - gap(2, z).powi(2);
+                let half = if left < 0.0 { -1 } else { (left.sqrt() / self.edge[0]) as isize + 1 };
+                self.half.push(half);
+            }
+        }
     }
     /// True when bins are much larger than the list radius asks for.
     pub fn is_sparse(&self) -> bool {
         self.sparse
     }
     fn coordinate(&self, k: usize, x: f64) -> usize {
-        (((x - self.origin[k]) / self.edge[k]) as usize).min(self.count[k] - 1)
+        (((x - self.origin[k]) * self.inverse_edge[k]) as usize).min(self.count[k] - 1)
     }
     /// Place of a bin in the order of the sites.
     fn rank(&self, [x, y, z]: [usize; 3]) -> usize {
@@ -106,25 +124,20 @@ impl Grid {
     /// Runs of sites that hold every site within the reach of the bin at `b`, in ascending order.
     fn runs(&self, b: [usize; 3], runs: &mut Vec<(u32, u32)>) {
         runs.clear();
-        let r = self.reach * (1.0 + 1e-9);
-        let span = |k: usize| {
-            let m = (r / self.edge[k]) as usize + 1;
-            (b[k].saturating_sub(m), (b[k] + m).min(self.count[k] - 1))
-        };
-        let gap = |k: usize, c: usize| c.abs_diff(b[k]).saturating_sub(1) as f64 * self.edge[k];
-        let ((y0, y1), (z0, z1)) = (span(1), span(2));
+        let [my, mz] = self.span;
+        let (y0, y1) = (b[1].saturating_sub(my), (b[1] + my).min(self.count[1] - 1));
+        let (z0, z1) = (b[2].saturating_sub(mz), (b[2] + mz).min(self.count[2] - 1));
         for strip in y0 / STRIP..=y1 / STRIP {
             let (first, last) = (y0.max(strip * STRIP), y1.min(strip * STRIP + STRIP - 1));
             for z in z0..=z1 {
                 for y in first..=last {
-                    let left = r * r - gap(1, y).powi(2) - gap(2, z).powi(2);
-                    if left < 0.0 {
+                    let half = self.half[y.abs_diff(b[1]) * (mz + 1) + z.abs_diff(b[2])];
+                    if half < 0 {
                         continue;
                     }
-                    let half = (left.sqrt() / self.edge[0]) as usize + 1;
                     let column = self.rank([0, y, z]);
-                    let from = self.start[column + b[0].saturating_sub(half)];
-                    let to = self.start[column + (b[0] + half).min(self.count[0] - 1) + 1];
+                    let from = self.start[column + b[0].saturating_sub(half as usize)];
+                    let to = self.start[column + (b[0] + half as usize).min(self.count[0] - 1) + 1];
                     if from < to {
                         runs.push((from, to));
                     }

@@ -25,6 +25,9 @@ use rayon::prelude::*;
 use rows::Block;
 use sites::Sites;
 
+/// Coordinates beyond this are those of a run that has diverged.
+const FARTHEST: f64 = 1e9;
+
 /// An atom or one of its images, in the memory layout of the pair kernels (one aligned 32-byte load).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[repr(C, align(32))]
@@ -134,7 +137,7 @@ impl NeighborList {
         moved + 1e-12 * reach < slack
     }
     fn build(&mut self, system: &System, positions: &[Vec3], cell: &Cell) {
-        self.non_finite = positions.iter().position(|r| !r.iter().all(|x| x.is_finite()));
+        self.non_finite = positions.iter().position(|r| !r.iter().all(|x| x.abs() < FARTHEST));
         self.reference.clear();
         if self.non_finite.is_some() {
             self.sites = Sites::default();
@@ -196,22 +199,27 @@ impl NeighborList {
         self.build_seconds
     }
     /// Atoms and images.
+    #[inline]
     pub fn sites(&self) -> &[Site] {
         &self.sites.site[..self.sites.atom.len()]
     }
     /// Atoms and images, and after them the dummy site that [`NeighborList::padded_row`] refers to.
+    #[inline]
     pub fn padded_sites(&self) -> &[Site] {
         &self.sites.site
     }
     /// The site of each atom itself, in the order of the rows (not the order of the atoms).
+    #[inline]
     pub fn centers(&self) -> &[u32] {
         &self.sites.centers
     }
     /// Sites within the list radius of centre k, in ascending order.
+    #[inline]
     pub fn row(&self, k: usize) -> &[u32] {
         self.blocks[k / BLOCK].row(k % BLOCK)
     }
     /// The same, filled up to a multiple of [`WIDTH`] with the dummy site, which is farther away than any cutoff.
+    #[inline]
     pub fn padded_row(&self, k: usize) -> &[u32] {
         self.blocks[k / BLOCK].padded(k % BLOCK)
     }
@@ -220,10 +228,12 @@ impl NeighborList {
         self.blocks.iter().map(Block::entries).sum()
     }
     /// The atom a site is an image of.
+    #[inline]
     pub fn atom(&self, site: u32) -> usize {
         self.sites.atom[site as usize] as usize
     }
     /// The lattice translation of a site: its position is that of its atom plus h times this.
+    #[inline]
     pub fn shift(&self, site: u32) -> [i32; 3] {
         self.sites.shift[site as usize]
     }
@@ -231,7 +241,7 @@ impl NeighborList {
     pub fn builds(&self) -> u64 {
         self.builds
     }
-    /// An atom whose position is not finite, seen at the last update; the list is then empty.
+    /// An atom whose position is not finite, or so large that it has lost its meaning (1e9 Å), seen at the last update; the list is then empty.
     pub fn non_finite(&self) -> Option<usize> {
         self.non_finite
     }

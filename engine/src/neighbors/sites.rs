@@ -34,6 +34,12 @@ pub(super) fn lattice(cell: &Cell) -> [f64; 9] {
     std::array::from_fn(|k| if p[k / 3] { cell.matrix()[(k % 3, k / 3)] } else { 0.0 })
 }
 
+/// The largest integer not above x, without a call where the instruction may be missing.
+fn floor(x: f64) -> i32 {
+    let whole = x as i32;
+    whole - i32::from(f64::from(whole) > x)
+}
+
 /// The smallest and the largest coordinates seen.
 #[derive(Clone, Copy)]
 struct Bounds([f64; 3], [f64; 3]);
@@ -128,10 +134,9 @@ impl Sites {
             let (s, wrapped) = wrap(r);
             let range: [(i32, i32); 3] = std::array::from_fn(|k| {
                 if periodic[k] {
-                    (
-                        (region.0[k] - s[k]).ceil().min(0.0) as i32,
-                        (region.1[k] - s[k]).floor().max(0.0) as i32,
-                    )
+                    let (low, high) = (region.0[k] - s[k], region.1[k] - s[k]);
+                    // most atoms have no image along this direction
+                    (if low > -1.0 { 0 } else { low.ceil() as i32 }, if high < 1.0 { 0 } else { floor(high) })
                 } else {
                     (0, 0)
                 }

@@ -70,6 +70,8 @@ where
         let (mut c, mut n) = at(0, zero);
         for k in block * BLOCK..((block + 1) * BLOCK).min(centers.len()) {
             let center = &sites[centers[k] as usize];
+            let atom = list.atom(centers[k]);
+            V::prefetch(sink.forces.wrapping_add(atom));
             let [x, y, z] = center.position.map(V::splat);
             let species = center.species as usize;
             let (mut fx, mut fy, mut fz) = (zero, zero, zero);
@@ -104,7 +106,6 @@ where
                     w[5] = gx.mul_add(dy, w[5]);
                 }
             }
-            let atom = list.atom(centers[k]);
             let force = Vec3::new(fx.sum(), fy.sum(), fz.sum());
             // SAFETY: the arrays have a place for every atom, and this row is the only one of this atom
             unsafe {

@@ -143,6 +143,10 @@ impl Lanes for Avx512 {
         mask.count_ones() as usize
     }
     #[inline(always)]
+    fn prefetch<T>(place: *const T) {
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(place.cast()) }
+    }
+    #[inline(always)]
     fn sum(self) -> f64 {
         unsafe {
             let x = _mm256_add_pd(_mm512_castpd512_pd256(self.0), _mm512_extractf64x4_pd::<1>(self.0));

@@ -134,6 +134,9 @@ pub trait Lanes:
     fn map(self, f: impl Fn(f64) -> f64) -> Self {
         Self::from_array(self.to_array().map(f))
     }
+    /// Brings what `place` points at near, if the machine can; never reads it.
+    #[inline(always)]
+    fn prefetch<T>(_place: *const T) {}
     /// `x` where the mask is true, else 0.
     #[inline(always)]
     fn keep(mask: Self::Mask, x: Self) -> Self {

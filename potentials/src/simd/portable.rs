@@ -1,5 +1,5 @@
 //! Lanes in plain Rust.
-use super::{LANES, Lanes};
+use super::{LANES, Lanes, functions};
 use caloron_engine::neighbors::Site;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
@@ -50,9 +50,18 @@ impl Lanes for Portable {
     fn to_array(self) -> [f64; LANES] {
         self.0
     }
-    #[inline(always)]
+    // out of line: without the instruction this is a call for each lane, and speed is elsewhere
+    #[inline(never)]
     fn mul_add(self, a: Self, b: Self) -> Self {
         Self(std::array::from_fn(|k| self.0[k].mul_add(a.0[k], b.0[k])))
+    }
+    #[inline(never)]
+    fn exp(self) -> Self {
+        functions::exp(self)
+    }
+    #[inline(never)]
+    fn ln(self) -> Self {
+        functions::ln(self)
     }
     #[inline(always)]
     fn sqrt(self) -> Self {
