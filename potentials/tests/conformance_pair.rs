@@ -120,8 +120,14 @@ fn forms() -> Vec<(&'static str, String)> {
 }
 
 fn conforms(name: &str, potential: &mut dyn Potential, system: &System, state: &State) -> usize {
-    let report =
-        check_potential(potential, system, state, &Options::default()).unwrap_or_else(|e| panic!("{e}"));
+    // third derivatives jump at the knots of a table, the second derivative of WCA at its end (by 57 epsilon/sigma^2)
+    let difference_tolerance = match name {
+        "wca" => 1e-3,
+        "table" => 1e-4,
+        _ => Options::default().difference_tolerance,
+    };
+    let options = Options { difference_tolerance, ..Options::default() };
+    let report = check_potential(potential, system, state, &options).unwrap_or_else(|e| panic!("{e}"));
     assert!(report.passed(), "{name}\n{report}");
     report.outcomes.iter().filter(|o| o.measured.is_some()).count()
 }
