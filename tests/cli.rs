@@ -1,0 +1,225 @@
+//! The program as a user meets it: exit status, messages, files.
+mod support;
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+use support::{Folder, caloron, run, stderr, stdout};
+
+const ARGON: &str = r#"
+title = "Argon gas"
+seed = 3
+[system]
+lattice = { fcc = { a = "6.0 Å", species = "Ar", repeat = [3, 3, 3] } }
+velocities = { temperature = "90 K" }
+[[potential]]
+[potential.lennard_jones]
+cutoff = "8.5 Å"
+truncation = "force_shifted"
+pairs = [{ species = ["Ar", "Ar"], epsilon = "0.0104 eV", sigma = "3.4 Å" }]
+"#;
+
+fn argon(steps: u64, dt: &str, output: &str) -> String {
+    format!("{ARGON}[[stage]]\nname = \"go\"\nsteps = {steps}\n[stage.nve]\ntimestep = \"{dt}\"\n[output]\n{output}\n")
+}
+
+#[test]
+fn a_run_writes_what_it_says_and_is_never_overwritten() {
+    let folder = Folder::new("files");
+    let input = folder.write(
+        "argon.toml",
+        &argon(40, "2 fs", "trajectory = { file = \"a.extxyz\", every = 10 }\nthermo = { file = \"t.csv\", every = 4 }"),
+    );
+    let out = folder.path("out");
+    run(&input, &out, 1);
+    for name in ["a.extxyz", "t.csv", "verdict.json", "run.json", "input.toml", "run.log"] {
+        assert!(out.join(name).is_file(), "{name}");
+    }
+    let table = std::fs::read_to_string(out.join("t.csv")).unwrap();
+    assert_eq!(table.lines().count(), 1 + 11);
+    assert!(table.starts_with("step,time_ps,temperature_K,"), "{table}");
+    let frames = caloron::io::read_all(out.join("a.extxyz")).unwrap();
+    assert_eq!((frames.len(), frames[0].len(), frames[4].step), (5, 108, Some(40)));
+    let provenance = std::fs::read_to_string(out.join("run.json")).unwrap();
+    assert!(provenance.contains("input_sha256") && provenance.contains("\"seed\": 3"), "{provenance}");
+
+    let again = caloron().arg("run").arg(&input).arg("--out").arg(&out).output().unwrap();
+    assert_eq!(again.status.code(), Some(2));
+    assert!(stderr(&again).contains("already exists") && stderr(&again).contains("caloron resume"), "{}", stderr(&again));
+}
+
+#[test]
+fn wrong_input_has_status_2_and_a_hint() {
+    let folder = Folder::new("wrong");
+    let input = folder.write("bad.toml", &argon(10, "2 K", ""));
+    let output = caloron().arg("run").arg(&input).output().unwrap();
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("bad.toml:") && text.contains("`K` is not a unit of time") && text.contains("hint:"), "{text}");
+    assert!(!folder.path("bad").exists(), "nothing is written for a wrong input");
+    let missing = caloron().args(["run", "no-such-file.toml"]).output().unwrap();
+    assert_eq!(missing.status.code(), Some(2));
+}
+
+#[test]
+fn divergence_has_status_3_names_the_atom_and_keeps_the_last_good_state() {
+    let folder = Folder::new("diverge");
+    let input = folder.write("hot.toml", &argon(20_000, "150 fs", "thermo = { file = \"t.csv\", every = 1 }"));
+    let out = folder.path("out");
+    let output = caloron().arg("run").arg(&input).arg("--out").arg(&out).output().unwrap();
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(3), "{text}");
+    for word in ["diverged", "step ", "atom ", "nearest atoms", "hint:"] {
+        assert!(text.contains(word), "`{word}` missing in:\n{text}");
+    }
+    let good = caloron::io::read_all(out.join("last-good.extxyz")).unwrap();
+    assert!(good[0].positions.iter().all(|r| r.iter().all(|x| x.is_finite())));
+    assert!(out.join("diverged.extxyz").is_file());
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_writes_a_checkpoint_and_says_how_to_resume() {
+    let folder = Folder::new("interrupt");
+    let input = folder.write("long.toml", &argon(50_000_000, "2 fs", "thermo = { file = \"t.csv\", every = 1000 }"));
+    let out = folder.path("out");
+    let child = caloron()
+        .args(["run", "--quiet", "--out"])
+        .arg(&out)
+        .arg(&input)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let begin = Instant::now();
+    // the first checkpoint says that the run has begun
+    let begun = || std::fs::read_dir(&out).is_ok_and(|d| d.flatten().any(|e| e.path().extension().is_some_and(|x| x == "checkpoint")));
+    while !begun() && begin.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    let output = child.wait_with_output().unwrap();
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("stopped by the user at step") && text.contains("caloron resume"), "{text}");
+    let newest = std::fs::read_dir(&out).unwrap().flatten().map(|e| e.file_name().into_string().unwrap());
+    let newest = newest.filter(|n| n.ends_with(".checkpoint")).max().unwrap();
+    assert_ne!(newest, "step-000000000000.checkpoint");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_full_disk_stops_the_run_with_a_clear_error_and_a_usable_checkpoint() {
+    let folder = Folder::new("full");
+    let input = folder.write(
+        "full.toml",
+        &argon(4000, "2 fs", "trajectory = { file = \"a.extxyz\", every = 5 }\ncheckpoint = { every_steps = 50 }"),
+    );
+    let (whole, out) = (folder.path("whole"), folder.path("out"));
+    run(&input, &whole, 1);
+    // files of at most 2 MB; the signal that goes with it is ignored, so that writes fail as on a full disk
+    let program = env!("CARGO_BIN_EXE_caloron");
+    let script = format!("trap '' XFSZ; ulimit -f 4000; exec {program} run --quiet --out {} {}", out.display(), input.display());
+    let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("a.extxyz") && text.contains("caloron resume"), "{text}");
+    let resumed = caloron().args(["resume", "--quiet"]).arg(&out).output().unwrap();
+    assert!(resumed.status.success(), "{}", stderr(&resumed));
+    support::assert_same_files(&whole, &out, &["a.extxyz"], "full disk");
+}
+
+#[test]
+fn a_changed_input_is_not_resumed() {
+    let folder = Folder::new("changed");
+    let input = folder.write("a.toml", &argon(10, "2 fs", ""));
+    let out = folder.path("out");
+    run(&input, &out, 1);
+    std::fs::write(out.join("input.toml"), argon(20, "2 fs", "")).unwrap();
+    let output = caloron().arg("resume").arg(&out).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("was changed"), "{}", stderr(&output));
+}
+
+#[test]
+fn check_describes_gates_and_forecasts() {
+    let folder = Folder::new("check");
+    let input = folder.write("a.toml", &argon(1000, "2 fs", "trajectory = { file = \"a.extxyz\", every = 10 }"));
+    let output = caloron().arg("check").arg(&input).output().unwrap();
+    let text = stdout(&output);
+    assert!(output.status.success(), "{}", stderr(&output));
+    for word in ["108", "forces", "forecast", "steps/s", "a.extxyz", "101 frames"] {
+        assert!(text.contains(word), "`{word}` missing in:\n{text}");
+    }
+    assert!(!folder.path("a").exists(), "check writes nothing");
+}
+
+#[test]
+fn eval_and_relax_work_on_every_frame() {
+    let folder = Folder::new("eval");
+    let potential = folder.write("lj.toml", &ARGON[ARGON.find("[[potential]]").unwrap()..]);
+    let frames = "2\nLattice=\"20 0 0 0 20 0 0 0 20\" Properties=species:S:1:pos:R:3 pbc=\"F F F\"\nAr 1 1 1\nAr 1 1 4.9\n".repeat(3);
+    let structures = folder.write("dimers.extxyz", &frames);
+    let out = folder.path("out.extxyz");
+    let output = caloron().arg("eval").arg(&structures).arg("-p").arg(&potential).arg("-o").arg(&out).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(stdout(&output).lines().count(), 4);
+    let results = caloron::io::read_all(&out).unwrap();
+    let f = results[2].forces.as_ref().unwrap();
+    assert!(results[2].energy.unwrap() < 0.0 && (f[0] + f[1]).norm() < 1e-15 && f[0].z > 0.0);
+
+    let relaxed = folder.path("relaxed.extxyz");
+    let output = caloron()
+        .args(["relax", "--fmax", "1e-6"])
+        .arg(&structures)
+        .arg("-p")
+        .arg(&potential)
+        .arg("-o")
+        .arg(&relaxed)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let r = caloron::io::read_all(&relaxed).unwrap();
+    let d = (r[0].positions[1] - r[0].positions[0]).norm();
+    assert!((d - 3.4 * 2f64.powf(1.0 / 6.0)).abs() < 0.02, "{d}");
+}
+
+#[test]
+fn bench_prints_one_line_of_json() {
+    let folder = Folder::new("bench");
+    let input = folder.write("a.toml", &argon(1000, "2 fs", ""));
+    let output = caloron().args(["bench", "--steps", "50", "--threads", "1"]).arg(&input).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let line: serde_json::Value = serde_json::from_str(stdout(&output).trim()).unwrap();
+    assert_eq!((line["atoms"].as_u64(), line["steps"].as_u64(), line["threads"].as_u64()), (Some(108), Some(50), Some(1)));
+    for key in ["loop_seconds", "atom_steps_per_second", "ns_per_day", "peak_rss_bytes"] {
+        assert!(line[key].as_f64().unwrap() > 0.0, "{key}");
+    }
+}
+
+#[test]
+fn convert_goes_between_formats() {
+    let folder = Folder::new("convert");
+    let input = folder.write("a.toml", &argon(20, "2 fs", "trajectory = { file = \"a.extxyz\", every = 10 }"));
+    let out = folder.path("out");
+    run(&input, &out, 1);
+    let dump = folder.path("a.lammpstrj");
+    let output = caloron().arg("convert").arg(out.join("a.extxyz")).arg(&dump).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let (a, b) = (caloron::io::read_all(out.join("a.extxyz")).unwrap(), caloron::io::read_all(&dump).unwrap());
+    assert_eq!(a.len(), b.len());
+    assert!((a[2].positions[5] - b[2].positions[5]).norm() < 1e-4);
+    let again = caloron().arg("convert").arg(out.join("a.extxyz")).arg(&dump).output().unwrap();
+    assert_eq!(again.status.code(), Some(2), "an existing file is not replaced");
+}
+
+#[test]
+fn cite_names_the_methods() {
+    let folder = Folder::new("cite");
+    let text = argon(20, "2 fs", "").replace("[stage.nve]", "[stage.nvt]\ntemperature = \"90 K\"\nthermostat = { bussi = { relaxation = \"0.1 ps\" } }");
+    let input = folder.write("a.toml", &text);
+    let output = caloron().arg("cite").arg(&input).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stdout(&output).contains("Bussi"), "{}", stdout(&output));
+}
