@@ -111,6 +111,9 @@ impl<F: PairFunction<K>, const K: usize> Potential for Pair<F, K> {
     fn cutoff(&self) -> Option<f64> {
         Some(self.table.cutoff)
     }
+    fn jumps_at_cutoff(&self) -> bool {
+        self.table.truncation == Truncation::Truncated
+    }
     fn compute(
         &mut self,
         input: Input<'_>,

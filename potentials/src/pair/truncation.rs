@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 /// How a pair potential u(r) ends at its cutoff r_c.
 ///
-/// Only the last four give continuous forces, which molecular dynamics needs to conserve energy.
+/// Only the last five give continuous forces, which molecular dynamics needs to conserve energy.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Truncation {
@@ -21,6 +21,13 @@ pub enum Truncation {
     /// u(r) S(x) with x = (r - inner)/(r_c - inner) and S = 1 - 10 x³ + 15 x⁴ - 6 x⁵, so that energy, force and its
     /// derivative are continuous at both ends and nothing changes below `inner`.
     Switch {
+        /// Radius at which switching begins.
+        inner: Quantity<Length>,
+    },
+    /// u(r) S(r) with S = (r_c² - r²)² (r_c² + 2 r² - 3 inner²) / (r_c² - inner²)³ beyond `inner`: the switch of CHARMM
+    /// and X-PLOR; energy and force are continuous (Brooks et al., J. Comput. Chem. 4, 187 (1983),
+    /// doi:10.1002/jcc.540040211).
+    CharmmSwitch {
         /// Radius at which switching begins.
         inner: Quantity<Length>,
     },
@@ -47,9 +54,10 @@ impl Truncation {
     /// The inner radius, where there is one.
     pub fn inner(self) -> Option<f64> {
         match self {
-            Self::Switch { inner } | Self::ForceSwitch { inner } | Self::ForceSpline { inner } => {
-                Some(inner.internal())
-            }
+            Self::Switch { inner }
+            | Self::CharmmSwitch { inner }
+            | Self::ForceSwitch { inner }
+            | Self::ForceSpline { inner } => Some(inner.internal()),
             _ => None,
         }
     }
@@ -117,6 +125,10 @@ pub(super) fn numbers<const K: usize, F: PairFunction<K>>(
             n[1] = inner.internal();
             n[2] = 1.0 / (rc - n[1]);
         }
+        Truncation::CharmmSwitch { inner } => {
+            n[1] = inner.internal().powi(2);
+            n[2] = (n[0] - n[1]).powi(-3);
+        }
         Truncation::ForceSwitch { inner } => {
             let inner = inner.internal();
             let (t, first, second) = (rc - inner, -force, -force_derivative(f, c, rc));
@@ -164,6 +176,13 @@ pub(super) fn apply<V: Lanes>(kind: Truncation, n: &[V; NUMBERS], r2: V, u: V, g
             // S' = -30 x² (1 - x)²
             let slope = V::splat(-30.0) * (x * x) * (y * y) * n[2];
             (u * s, g * s - u * slope / r)
+        }
+        Truncation::CharmmSwitch { .. } => {
+            let y = n[1].max(r2);
+            let (a, b) = (n[0] - y, y - n[1]);
+            // dS/dr² = -6 (r_c² - r²) (r² - inner²) / (r_c² - inner²)³
+            let s = a * a * (a + V::splat(3.0) * b) * n[2];
+            (u * s, g * s + V::splat(12.0) * u * (a * b * n[2]))
         }
         Truncation::ForceSwitch { .. } => {
             let r = r2.sqrt();
