@@ -41,7 +41,8 @@ impl Observer for Displacement {
         frame: &Frame<'_>,
     ) -> Result<caloron::engine::Flow, caloron::engine::error::BoxError> {
         let now = frame.state.positions();
-        let msd = now.iter().zip(&self.start).map(|(a, b)| (a - b).norm_squared()).sum::<f64>() / now.len() as f64;
+        let msd =
+            now.iter().zip(&self.start).map(|(a, b)| (a - b).norm_squared()).sum::<f64>() / now.len() as f64;
         println!("step {:>5}  T {:.3}  mean squared displacement {msd:.3}", frame.state.step, frame.kt());
         Ok(caloron::engine::Flow::Continue)
     }

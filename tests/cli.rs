@@ -19,7 +19,9 @@ pairs = [{ species = ["Ar", "Ar"], epsilon = "0.0104 eV", sigma = "3.4 Å" }]
 "#;
 
 fn argon(steps: u64, dt: &str, output: &str) -> String {
-    format!("{ARGON}[[stage]]\nname = \"go\"\nsteps = {steps}\n[stage.nve]\ntimestep = \"{dt}\"\n[output]\n{output}\n")
+    format!(
+        "{ARGON}[[stage]]\nname = \"go\"\nsteps = {steps}\n[stage.nve]\ntimestep = \"{dt}\"\n[output]\n{output}\n"
+    )
 }
 
 #[test]
@@ -27,7 +29,11 @@ fn a_run_writes_what_it_says_and_is_never_overwritten() {
     let folder = Folder::new("files");
     let input = folder.write(
         "argon.toml",
-        &argon(40, "2 fs", "trajectory = { file = \"a.extxyz\", every = 10 }\nthermo = { file = \"t.csv\", every = 4 }"),
+        &argon(
+            40,
+            "2 fs",
+            "trajectory = { file = \"a.extxyz\", every = 10 }\nthermo = { file = \"t.csv\", every = 4 }",
+        ),
     );
     let out = folder.path("out");
     run(&input, &out, 1);
@@ -44,7 +50,11 @@ fn a_run_writes_what_it_says_and_is_never_overwritten() {
 
     let again = caloron().arg("run").arg(&input).arg("--out").arg(&out).output().unwrap();
     assert_eq!(again.status.code(), Some(2));
-    assert!(stderr(&again).contains("already exists") && stderr(&again).contains("caloron resume"), "{}", stderr(&again));
+    assert!(
+        stderr(&again).contains("already exists") && stderr(&again).contains("caloron resume"),
+        "{}",
+        stderr(&again)
+    );
 }
 
 #[test]
@@ -54,7 +64,10 @@ fn wrong_input_has_status_2_and_a_hint() {
     let output = caloron().arg("run").arg(&input).output().unwrap();
     let text = stderr(&output);
     assert_eq!(output.status.code(), Some(2), "{text}");
-    assert!(text.contains("bad.toml:") && text.contains("`K` is not a unit of time") && text.contains("hint:"), "{text}");
+    assert!(
+        text.contains("bad.toml:") && text.contains("`K` is not a unit of time") && text.contains("hint:"),
+        "{text}"
+    );
     assert!(!folder.path("bad").exists(), "nothing is written for a wrong input");
     let missing = caloron().args(["run", "no-such-file.toml"]).output().unwrap();
     assert_eq!(missing.status.code(), Some(2));
@@ -63,7 +76,8 @@ fn wrong_input_has_status_2_and_a_hint() {
 #[test]
 fn divergence_has_status_3_names_the_atom_and_keeps_the_last_good_state() {
     let folder = Folder::new("diverge");
-    let input = folder.write("hot.toml", &argon(20_000, "150 fs", "thermo = { file = \"t.csv\", every = 1 }"));
+    let input =
+        folder.write("hot.toml", &argon(20_000, "150 fs", "thermo = { file = \"t.csv\", every = 1 }"));
     let out = folder.path("out");
     let output = caloron().arg("run").arg(&input).arg("--out").arg(&out).output().unwrap();
     let text = stderr(&output);
@@ -80,7 +94,8 @@ fn divergence_has_status_3_names_the_atom_and_keeps_the_last_good_state() {
 #[test]
 fn ctrl_c_writes_a_checkpoint_and_says_how_to_resume() {
     let folder = Folder::new("interrupt");
-    let input = folder.write("long.toml", &argon(50_000_000, "2 fs", "thermo = { file = \"t.csv\", every = 1000 }"));
+    let input =
+        folder.write("long.toml", &argon(50_000_000, "2 fs", "thermo = { file = \"t.csv\", every = 1000 }"));
     let out = folder.path("out");
     let child = caloron()
         .args(["run", "--quiet", "--out"])
@@ -92,7 +107,10 @@ fn ctrl_c_writes_a_checkpoint_and_says_how_to_resume() {
         .unwrap();
     let begin = Instant::now();
     // the first checkpoint says that the run has begun
-    let begun = || std::fs::read_dir(&out).is_ok_and(|d| d.flatten().any(|e| e.path().extension().is_some_and(|x| x == "checkpoint")));
+    let begun = || {
+        std::fs::read_dir(&out)
+            .is_ok_and(|d| d.flatten().any(|e| e.path().extension().is_some_and(|x| x == "checkpoint")))
+    };
     while !begun() && begin.elapsed() < Duration::from_secs(60) {
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -114,13 +132,21 @@ fn a_full_disk_stops_the_run_with_a_clear_error_and_a_usable_checkpoint() {
     let folder = Folder::new("full");
     let input = folder.write(
         "full.toml",
-        &argon(4000, "2 fs", "trajectory = { file = \"a.extxyz\", every = 5 }\ncheckpoint = { every_steps = 50 }"),
+        &argon(
+            4000,
+            "2 fs",
+            "trajectory = { file = \"a.extxyz\", every = 5 }\ncheckpoint = { every_steps = 50 }",
+        ),
     );
     let (whole, out) = (folder.path("whole"), folder.path("out"));
     run(&input, &whole, 1);
     // files of at most 2 MB; the signal that goes with it is ignored, so that writes fail as on a full disk
     let program = env!("CARGO_BIN_EXE_caloron");
-    let script = format!("trap '' XFSZ; ulimit -f 4000; exec {program} run --quiet --out {} {}", out.display(), input.display());
+    let script = format!(
+        "trap '' XFSZ; ulimit -f 4000; exec {program} run --quiet --out {} {}",
+        out.display(),
+        input.display()
+    );
     let output = Command::new("sh").args(["-c", &script]).output().unwrap();
     let text = stderr(&output);
     assert_eq!(output.status.code(), Some(1), "{text}");
@@ -145,7 +171,8 @@ fn a_changed_input_is_not_resumed() {
 #[test]
 fn check_describes_gates_and_forecasts() {
     let folder = Folder::new("check");
-    let input = folder.write("a.toml", &argon(1000, "2 fs", "trajectory = { file = \"a.extxyz\", every = 10 }"));
+    let input =
+        folder.write("a.toml", &argon(1000, "2 fs", "trajectory = { file = \"a.extxyz\", every = 10 }"));
     let output = caloron().arg("check").arg(&input).output().unwrap();
     let text = stdout(&output);
     assert!(output.status.success(), "{}", stderr(&output));
@@ -162,7 +189,15 @@ fn eval_and_relax_work_on_every_frame() {
     let frames = "2\nLattice=\"20 0 0 0 20 0 0 0 20\" Properties=species:S:1:pos:R:3 pbc=\"F F F\"\nAr 1 1 1\nAr 1 1 4.9\n".repeat(3);
     let structures = folder.write("dimers.extxyz", &frames);
     let out = folder.path("out.extxyz");
-    let output = caloron().arg("eval").arg(&structures).arg("-p").arg(&potential).arg("-o").arg(&out).output().unwrap();
+    let output = caloron()
+        .arg("eval")
+        .arg(&structures)
+        .arg("-p")
+        .arg(&potential)
+        .arg("-o")
+        .arg(&out)
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(stdout(&output).lines().count(), 4);
     let results = caloron::io::read_all(&out).unwrap();
@@ -192,7 +227,10 @@ fn bench_prints_one_line_of_json() {
     let output = caloron().args(["bench", "--steps", "50", "--threads", "1"]).arg(&input).output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
     let line: serde_json::Value = serde_json::from_str(stdout(&output).trim()).unwrap();
-    assert_eq!((line["atoms"].as_u64(), line["steps"].as_u64(), line["threads"].as_u64()), (Some(108), Some(50), Some(1)));
+    assert_eq!(
+        (line["atoms"].as_u64(), line["steps"].as_u64(), line["threads"].as_u64()),
+        (Some(108), Some(50), Some(1))
+    );
     for key in ["loop_seconds", "atom_steps_per_second", "ns_per_day", "peak_rss_bytes"] {
         assert!(line[key].as_f64().unwrap() > 0.0, "{key}");
     }
@@ -201,13 +239,15 @@ fn bench_prints_one_line_of_json() {
 #[test]
 fn convert_goes_between_formats() {
     let folder = Folder::new("convert");
-    let input = folder.write("a.toml", &argon(20, "2 fs", "trajectory = { file = \"a.extxyz\", every = 10 }"));
+    let input =
+        folder.write("a.toml", &argon(20, "2 fs", "trajectory = { file = \"a.extxyz\", every = 10 }"));
     let out = folder.path("out");
     run(&input, &out, 1);
     let dump = folder.path("a.lammpstrj");
     let output = caloron().arg("convert").arg(out.join("a.extxyz")).arg(&dump).output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
-    let (a, b) = (caloron::io::read_all(out.join("a.extxyz")).unwrap(), caloron::io::read_all(&dump).unwrap());
+    let (a, b) =
+        (caloron::io::read_all(out.join("a.extxyz")).unwrap(), caloron::io::read_all(&dump).unwrap());
     assert_eq!(a.len(), b.len());
     assert!((a[2].positions[5] - b[2].positions[5]).norm() < 1e-4);
     let again = caloron().arg("convert").arg(out.join("a.extxyz")).arg(&dump).output().unwrap();
@@ -217,7 +257,10 @@ fn convert_goes_between_formats() {
 #[test]
 fn cite_names_the_methods() {
     let folder = Folder::new("cite");
-    let text = argon(20, "2 fs", "").replace("[stage.nve]", "[stage.nvt]\ntemperature = \"90 K\"\nthermostat = { bussi = { relaxation = \"0.1 ps\" } }");
+    let text = argon(20, "2 fs", "").replace(
+        "[stage.nve]",
+        "[stage.nvt]\ntemperature = \"90 K\"\nthermostat = { bussi = { relaxation = \"0.1 ps\" } }",
+    );
     let input = folder.write("a.toml", &text);
     let output = caloron().arg("cite").arg(&input).output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));

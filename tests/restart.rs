@@ -31,19 +31,55 @@ pairs = [{ species = ["A", "A"], epsilon = 1.0, sigma = 1.0 }]
 /// Everything that can drive a stage, by name.
 const DRIVERS: &[(&str, &str)] = &[
     ("nve", "[stage.nve]\ntimestep = 0.004"),
-    ("langevin", "[stage.nvt]\ntemperature = 1.0\ntimestep = 0.004\nthermostat = { langevin = { friction = 1.0 } }"),
-    ("nose_hoover", "[stage.nvt]\ntemperature = 1.0\ntimestep = 0.004\nthermostat = { nose_hoover = { relaxation = 0.5 } }"),
-    ("bussi", "[stage.nvt]\ntemperature = { from = 1.1, to = 0.9 }\ntimestep = 0.004\nthermostat = { bussi = { relaxation = 0.2 } }"),
-    ("andersen", "[stage.nvt]\ntemperature = 1.0\ntimestep = 0.004\nthermostat = { andersen = { rate = 2.0 } }"),
-    ("berendsen", "[stage.nvt]\ntemperature = 1.0\ntimestep = 0.004\nthermostat = { berendsen = { relaxation = 0.2 } }"),
+    (
+        "langevin",
+        "[stage.nvt]\ntemperature = 1.0\ntimestep = 0.004\nthermostat = { langevin = { friction = 1.0 } }",
+    ),
+    (
+        "nose_hoover",
+        "[stage.nvt]\ntemperature = 1.0\ntimestep = 0.004\nthermostat = { nose_hoover = { relaxation = 0.5 } }",
+    ),
+    (
+        "bussi",
+        "[stage.nvt]\ntemperature = { from = 1.1, to = 0.9 }\ntimestep = 0.004\nthermostat = { bussi = { relaxation = 0.2 } }",
+    ),
+    (
+        "andersen",
+        "[stage.nvt]\ntemperature = 1.0\ntimestep = 0.004\nthermostat = { andersen = { rate = 2.0 } }",
+    ),
+    (
+        "berendsen",
+        "[stage.nvt]\ntemperature = 1.0\ntimestep = 0.004\nthermostat = { berendsen = { relaxation = 0.2 } }",
+    ),
     ("brownian", "[stage.brownian]\ntemperature = 1.0\ntimestep = 0.002\nfriction = 20.0"),
-    ("rescale", "[stage.npt]\ntemperature = 1.0\npressure = 1.0\ntimestep = 0.004\nthermostat = { bussi = { relaxation = 0.2 } }\nbarostat = { cell_rescale = { relaxation = 1.0, compressibility = 0.1 } }"),
-    ("rescale_anisotropic", "[stage.npt]\ntemperature = 1.0\npressure = 1.0\ntimestep = 0.004\nthermostat = { langevin = { friction = 1.0 } }\nbarostat = { cell_rescale = { relaxation = 1.0, compressibility = 0.1, mode = \"anisotropic\" } }"),
-    ("rescale_triclinic", "[stage.npt]\ntemperature = 1.0\npressure = 1.0\ntimestep = 0.004\nthermostat = { bussi = { relaxation = 0.2 } }\nbarostat = { cell_rescale = { relaxation = 1.0, compressibility = 0.1, mode = \"triclinic\" } }"),
-    ("mtk", "[stage.npt]\ntemperature = 1.0\npressure = 1.0\ntimestep = 0.004\nthermostat = { nose_hoover = { relaxation = 0.5 } }\nbarostat = { mtk = { relaxation = 1.0 } }"),
-    ("mtk_triclinic", "[stage.npt]\ntemperature = 1.0\npressure = 1.0\ntimestep = 0.004\nthermostat = { nose_hoover = { relaxation = 0.5 } }\nbarostat = { mtk = { relaxation = 1.0, mode = \"triclinic\" } }"),
-    ("monte_carlo", "[stage.npt]\ntemperature = 1.0\npressure = 1.0\ntimestep = 0.004\nthermostat = { langevin = { friction = 1.0 } }\nbarostat = { monte_carlo = { every = 7 } }"),
-    ("npt_berendsen", "[stage.npt]\ntemperature = 1.0\npressure = 1.0\ntimestep = 0.004\nthermostat = { berendsen = { relaxation = 0.2 } }\nbarostat = { berendsen = { relaxation = 1.0, compressibility = 0.1 } }"),
+    (
+        "rescale",
+        "[stage.npt]\ntemperature = 1.0\npressure = 1.0\ntimestep = 0.004\nthermostat = { bussi = { relaxation = 0.2 } }\nbarostat = { cell_rescale = { relaxation = 1.0, compressibility = 0.1 } }",
+    ),
+    (
+        "rescale_anisotropic",
+        "[stage.npt]\ntemperature = 1.0\npressure = 1.0\ntimestep = 0.004\nthermostat = { langevin = { friction = 1.0 } }\nbarostat = { cell_rescale = { relaxation = 1.0, compressibility = 0.1, mode = \"anisotropic\" } }",
+    ),
+    (
+        "rescale_triclinic",
+        "[stage.npt]\ntemperature = 1.0\npressure = 1.0\ntimestep = 0.004\nthermostat = { bussi = { relaxation = 0.2 } }\nbarostat = { cell_rescale = { relaxation = 1.0, compressibility = 0.1, mode = \"triclinic\" } }",
+    ),
+    (
+        "mtk",
+        "[stage.npt]\ntemperature = 1.0\npressure = 1.0\ntimestep = 0.004\nthermostat = { nose_hoover = { relaxation = 0.5 } }\nbarostat = { mtk = { relaxation = 1.0 } }",
+    ),
+    (
+        "mtk_triclinic",
+        "[stage.npt]\ntemperature = 1.0\npressure = 1.0\ntimestep = 0.004\nthermostat = { nose_hoover = { relaxation = 0.5 } }\nbarostat = { mtk = { relaxation = 1.0, mode = \"triclinic\" } }",
+    ),
+    (
+        "monte_carlo",
+        "[stage.npt]\ntemperature = 1.0\npressure = 1.0\ntimestep = 0.004\nthermostat = { langevin = { friction = 1.0 } }\nbarostat = { monte_carlo = { every = 7 } }",
+    ),
+    (
+        "npt_berendsen",
+        "[stage.npt]\ntemperature = 1.0\npressure = 1.0\ntimestep = 0.004\nthermostat = { berendsen = { relaxation = 0.2 } }\nbarostat = { berendsen = { relaxation = 1.0, compressibility = 0.1 } }",
+    ),
     ("fire", "[stage.minimize]\nmethod = \"fire\"\nfmax = 1e-9\nsteps = 400"),
     ("lbfgs", "[stage.minimize]\nfmax = 1e-9\nsteps = 400\ncell = { pressure = 0.5 }"),
 ];
@@ -59,7 +95,12 @@ fn input(driver: &str, steps: u64) -> String {
 }
 
 /// Starts a run, kills it after a delay, and resumes it, killing again as often as `delays` says, until it is done.
-fn interrupted(folder: &Folder, name: &str, file: &std::path::Path, delays: &[Duration]) -> std::path::PathBuf {
+fn interrupted(
+    folder: &Folder,
+    name: &str,
+    file: &std::path::Path,
+    delays: &[Duration],
+) -> std::path::PathBuf {
     let out = folder.path(&format!("{name}-killed"));
     let mut started = false;
     for (k, delay) in delays.iter().enumerate() {
@@ -70,7 +111,8 @@ fn interrupted(folder: &Folder, name: &str, file: &std::path::Path, delays: &[Du
         } else {
             command.args(["run", "--quiet", "--threads", threads, "--out"]).arg(&out).arg(file);
         }
-        let mut child = command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+        let mut child =
+            command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
         let begin = Instant::now();
         while begin.elapsed() < *delay {
             if child.try_wait().unwrap().is_some() {

@@ -79,9 +79,16 @@ fn constant_pressure_recovers_published_densities() {
     let wca = "[potential.wca]\npairs = [{ species = [\"A\", \"A\"], epsilon = 1.0, sigma = 1.0 }]";
     let xplor = "[potential.lennard_jones]\ncutoff = 4.0\ntruncation = { charmm_switch = { inner = 3.2 } }\npairs = [{ species = [\"A\", \"A\"], epsilon = 1.0, sigma = 1.0 }]";
     // hoomd-validation: T, P and the density they belong to
-    let points = [("WCA", wca, 1.0, 11.0, 0.9193740950), ("Lennard-Jones, switched 3.2 to 4", xplor, 1.5, 1.0, 0.6269137133)];
+    let points = [
+        ("WCA", wca, 1.0, 11.0, 0.9193740950),
+        ("Lennard-Jones, switched 3.2 to 4", xplor, 1.5, 1.0, 0.6269137133),
+    ];
     let barostats = [
-        ("cell_rescale", "bussi = { relaxation = 0.5 }", "cell_rescale = { relaxation = 2.0, compressibility = 0.05 }"),
+        (
+            "cell_rescale",
+            "bussi = { relaxation = 0.5 }",
+            "cell_rescale = { relaxation = 2.0, compressibility = 0.05 }",
+        ),
         ("mtk", "nose_hoover = { relaxation = 0.5 }", "mtk = { relaxation = 2.0 }"),
         ("monte_carlo", "langevin = { friction = 0.5 }", "monte_carlo = { every = 20 }"),
     ];
@@ -105,7 +112,10 @@ fn constant_pressure_recovers_published_densities() {
             // the published density is exact for its P to about 1e-4
             let zr = z(ours, (rho, 1e-4));
             worst = worst.max(zr.abs());
-            println!("| {name} | {t} | {p} | {barostat} | {:.5} ± {:.5} | {rho:.5} | {zr:+.2} |", ours.0, ours.1);
+            println!(
+                "| {name} | {t} | {p} | {barostat} | {:.5} ± {:.5} | {rho:.5} | {zr:+.2} |",
+                ours.0, ours.1
+            );
         }
     }
     assert!(worst < LIMIT, "worst deviation {worst} combined errors");
@@ -165,8 +175,9 @@ pairs = [
     println!("| T | U/N | reference | z | P | reference | z |\n|---|---|---|---|---|---|---|");
     for (t, u, du, p, dp) in points {
         let system = "units = \"lj\"\nseed = 5\n[system]\nrandom = { atoms = { A = 400, B = 100 }, density = 1.2, min_distance = 0.75 }\nvelocities = { temperature = 2.0 }\n[output]\nthermo = { file = \"thermo.csv\", every = 10 }\n[[potential]]\n";
-        let input = format!("{system}{potential}\n[[stage]]\nname = \"relax\"\n[stage.minimize]\nfmax = 1.0\nsteps = 500\n")
-            + &nvt("melt", 20_000, 3.0)
+        let input = format!(
+            "{system}{potential}\n[[stage]]\nname = \"relax\"\n[stage.minimize]\nfmax = 1.0\nsteps = 500\n"
+        ) + &nvt("melt", 20_000, 3.0)
             + &nvt("equilibrate", 50_000, t)
             + &nvt("produce", 300_000, t);
         let all = verdicts(&folder, &format!("ka{t}"), &input);
@@ -190,7 +201,12 @@ fn start_up_takes_less_than_50_ms() {
     let mut best = f64::INFINITY;
     for k in 0..10 {
         let begin = std::time::Instant::now();
-        let out = support::caloron().args(["run", "--quiet", "--out"]).arg(folder.path(&k.to_string())).arg(&file).output().unwrap();
+        let out = support::caloron()
+            .args(["run", "--quiet", "--out"])
+            .arg(folder.path(&k.to_string()))
+            .arg(&file)
+            .output()
+            .unwrap();
         assert!(out.status.success(), "{}", stderr(&out));
         best = best.min(begin.elapsed().as_secs_f64());
     }

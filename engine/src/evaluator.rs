@@ -68,6 +68,10 @@ impl Evaluator {
     pub fn potentials(&self) -> impl Iterator<Item = &dyn Potential> {
         self.terms.iter().map(|t| t.potential.as_ref())
     }
+    /// The interactions, to be tested one by one.
+    pub fn potentials_mut(&mut self) -> impl Iterator<Item = &mut (dyn Potential + 'static)> {
+        self.terms.iter_mut().map(|t| t.potential.as_mut())
+    }
     /// What every term provides.
     pub fn provides(&self) -> Properties {
         self.terms.iter().fold(Properties::all(), |p, t| p & (t.potential.provides() | Properties::EXTRAS))
