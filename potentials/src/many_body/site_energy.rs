@@ -8,6 +8,7 @@
 //! - virial W = −Σ_ij d_ij ⊗ g_ij,
 //! - virial of an atom W_i = Σ_j d_ij ⊗ g_ji (Fan et al., Phys. Rev. B 92, 094301 (2015), doi 10.1103/PhysRevB.92.094301),
 //! - energy of an atom: E_i less what the interaction ascribes to neighbours, plus what it is ascribed by them.
+use crate::simd::{self, Kernel, LANES, Lanes, Level};
 use caloron_engine::{
     Input, Mat3, NeighborList, Outputs, Potential, PotentialError, Properties, Vec3, parallel,
 };
@@ -77,6 +78,8 @@ pub trait SiteEnergy: Send + Sync {
 #[derive(Default)]
 struct Block<S> {
     offsets: Vec<u32>,
+    /// Sites within the cutoffs, as [`Close`] writes them.
+    close: Vec<u32>,
     edges: Vec<Edge>,
     species: Vec<u32>,
     /// Row of the atom each neighbour is an image of.
@@ -113,6 +116,9 @@ pub struct SiteSum<M: SiteEnergy> {
     cutoffs: Vec<f64>,
     blocks: Vec<Block<M::Scratch>>,
     row_of_atom: Vec<u32>,
+    /// Forces in the order of the rows.
+    forces: Vec<Vec3>,
+    level: Level,
 }
 
 impl<M: SiteEnergy> SiteSum<M> {
@@ -122,40 +128,38 @@ impl<M: SiteEnergy> SiteSum<M> {
         let cutoffs: Vec<f64> = (0..n * n).map(|k| model.cutoff(k / n, k % n)).collect();
         let cutoff = cutoffs.iter().copied().fold(0.0, f64::max);
         let cutoffs = cutoffs.iter().map(|c| c * c).collect();
-        Self { model, cutoff, cutoffs, blocks: Vec::new(), row_of_atom: Vec::new() }
+        Self {
+            model,
+            cutoff,
+            cutoffs,
+            blocks: Vec::new(),
+            row_of_atom: Vec::new(),
+            forces: Vec::new(),
+            level: Level::detect(),
+        }
     }
     /// Copies the neighbours of a block of rows that are within their cutoffs.
     fn gather(&self, list: &NeighborList, b: usize, block: &mut Block<M::Scratch>) {
         let (sites, centers) = (list.sites(), list.centers());
-        let n = self.model.species();
         block.clear();
-        for k in b * BLOCK..((b + 1) * BLOCK).min(centers.len()) {
-            let row = list.row(k);
-            let here = &sites[centers[k] as usize];
-            let at = here.position;
-            let cutoffs = &self.cutoffs[here.species as usize * n..][..n];
-            let start = block.edges.len();
-            // write every pair, keep it when it is close: no branch to guess
-            block.edges.resize(start + row.len(), Edge::default());
-            block.rows.resize(start + row.len(), 0);
-            let (edges, rows) = (&mut block.edges[start..], &mut block.rows[start..]);
-            let mut m = 0;
-            for &s in row {
+        let rows = b * BLOCK..((b + 1) * BLOCK).min(centers.len());
+        let (species, cutoffs) = (self.model.species(), &self.cutoffs);
+        let Block { close, rows: found, .. } = block;
+        simd::run(self.level, Close { list, rows: rows.clone(), species, cutoffs, close });
+        let mut at = 0;
+        for k in rows {
+            let here = sites[centers[k] as usize].position;
+            let count = close[at] as usize;
+            for &s in &close[at + 1..at + 1 + count] {
                 let there = &sites[s as usize];
-                let d = [0, 1, 2].map(|c| there.position[c] - at[c]);
-                let r2 = d[0] * d[0] + d[1] * d[1] + d[2] * d[2];
-                edges[m] = Edge { d, r: r2 };
-                rows[m] = s;
-                m += usize::from(r2 < cutoffs[there.species as usize]);
+                let d = [0, 1, 2].map(|c| there.position[c] - here[c]);
+                let r = (d[0] * d[0] + d[1] * d[1] + d[2] * d[2]).sqrt();
+                block.edges.push(Edge { d, r });
+                block.species.push(there.species as u32);
+                found.push(self.row_of_atom[list.atom(s)]);
             }
-            block.edges.truncate(start + m);
-            block.rows.truncate(start + m);
-            for (edge, row) in block.edges[start..].iter_mut().zip(&mut block.rows[start..]) {
-                edge.r = edge.r.sqrt();
-                block.species.push(sites[*row as usize].species as u32);
-                *row = self.row_of_atom[list.atom(*row)];
-            }
-            block.offsets.push((start + m) as u32);
+            at += 1 + count;
+            block.offsets.push(block.edges.len() as u32);
         }
         block.shares.resize(block.edges.len(), Share::default());
     }
@@ -187,20 +191,71 @@ impl<M: SiteEnergy> SiteSum<M> {
     }
 }
 
-/// For an atom's row: each of its edges, its own share and that of the same edge seen from the other end.
-fn visit<S>(blocks: &[Block<S>], row: u32, mut with: impl FnMut(&Edge, &Share, &Share)) {
-    let block = &blocks[row as usize / BLOCK];
-    for e in block.row(row as usize % BLOCK) {
+/// Sites within the cutoffs of a range of rows: for each row their number and then they.
+struct Close<'a> {
+    list: &'a NeighborList,
+    rows: std::ops::Range<usize>,
+    species: usize,
+    cutoffs: &'a [f64],
+    close: &'a mut Vec<u32>,
+}
+
+impl Kernel for Close<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Lanes>(self) {
+        let Self { list, rows, species, cutoffs, close } = self;
+        let (sites, centers) = (list.padded_sites(), list.centers());
+        let mut unused = [0.0; LANES];
+        let mut used = 0;
+        for k in rows {
+            let row = list.padded_row(k);
+            let here = &sites[centers[k] as usize];
+            let [x, y, z] = here.position.map(V::splat);
+            let own = &cutoffs[here.species as usize * species..][..species];
+            let mut cutoff = V::splat(own[0]);
+            if close.len() < used + 1 + row.len() + LANES {
+                close.resize(used + 1 + row.len() + LANES, 0);
+            }
+            let start = used;
+            used += 1;
+            for part in row.chunks_exact(LANES) {
+                // SAFETY: rows hold indices of sites or of the dummy behind them, and a part has LANES of them
+                let [sx, sy, sz, kind] = unsafe { V::load_sites(sites.as_ptr(), part.as_ptr()) };
+                if species > 1 {
+                    // SAFETY: species (0 for the dummy) are below their number
+                    cutoff = unsafe { V::lookup(own.as_ptr(), kind) };
+                }
+                let (dx, dy, dz) = (sx - x, sy - y, sz - z);
+                let r2 = dx.mul_add(dx, dy.mul_add(dy, dz * dz));
+                let part: &[u32; LANES] = part.try_into().expect("a part of eight");
+                let window = (&mut close[used..used + LANES]).try_into().expect("a part of eight");
+                used += r2.compress(r2.lt(cutoff), part, window, &mut unused);
+            }
+            close[start] = (used - start - 1) as u32;
+        }
+    }
+}
+
+/// For a row: each of its edges, its own share and that of the same edge seen from the other end. With `unique` no atom
+/// has two images within the cutoff of another.
+#[inline(always)]
+fn visit<S>(blocks: &[Block<S>], row: usize, unique: bool, mut with: impl FnMut(&Edge, &Share, &Share)) {
+    let block = &blocks[row / BLOCK];
+    for e in block.row(row % BLOCK) {
         let edge = &block.edges[e];
         let other = block.rows[e] as usize;
         let far = &blocks[other / BLOCK];
-        let back = far.row(other % BLOCK).find(|&f| {
-            let d = &far.edges[f].d;
+        let range = far.row(other % BLOCK);
+        let first = range.start;
+        let back = far.rows[range].iter().enumerate().position(|(f, &r)| {
             // images of one atom are never as close as this to each other
-            far.rows[f] == row && [0, 1, 2].iter().all(|&c| (edge.d[c] + d[c]).abs() < 1e-6)
+            let same = |d: &[f64; 3]| [0, 1, 2].iter().all(|&c| (edge.d[c] + d[c]).abs() < 1e-6);
+            r as usize == row && (unique || same(&far.edges[first + f].d))
         });
         // rounding may leave one end just outside the cutoff, where its share is zero
-        with(edge, &block.shares[e], &back.map_or_else(Share::default, |f| far.shares[f]));
+        with(edge, &block.shares[e], &back.map_or_else(Share::default, |f| far.shares[first + f]));
     }
 }
 
@@ -236,29 +291,37 @@ impl<M: SiteEnergy> Potential for SiteSum<M> {
             out.energy += block.energy;
             out.virial += block.virial;
         }
-        let rows = &this.row_of_atom;
+        let rows = &self.row_of_atom;
+        // two images of an atom are at least as far from each other as the faces of the cell
+        let apart =
+            input.cell.heights().iter().zip(input.cell.periodic()).all(|(h, p)| !p || *h > 2.0 * self.cutoff);
+        let at = |i: usize| rows[i] as usize;
         if want.contains(Properties::FORCES) {
-            parallel::for_each_mut(&mut out.forces, |i, force| {
+            // in the order of the rows, so that what neighbours share is still in the cache
+            self.forces.resize(rows.len(), Vec3::zeros());
+            parallel::for_each_mut(&mut self.forces, |row, force| {
                 let mut f = [0.0; 3];
-                visit(&blocks, rows[i], |_, own, back| {
+                visit(&blocks, row, apart, |_, own, back| {
                     for c in 0..3 {
                         f[c] += own.g[c] - back.g[c];
                     }
                 });
-                *force += Vec3::from(f);
+                *force = Vec3::from(f);
             });
+            let forces = &self.forces;
+            parallel::for_each_mut(&mut out.forces, |i, force| *force += forces[at(i)]);
         }
         if want.contains(Properties::ATOM_ENERGIES) {
             parallel::for_each_mut(&mut out.atom_energies, |i, energy| {
-                let row = rows[i] as usize;
+                let row = at(i);
                 let mut e = blocks[row / BLOCK].energies[row % BLOCK];
-                visit(&blocks, rows[i], |_, _, back| e += back.energy);
+                visit(&blocks, row, apart, |_, _, back| e += back.energy);
                 *energy += e;
             });
         }
         if want.contains(Properties::ATOM_VIRIALS) {
             parallel::for_each_mut(&mut out.atom_virials, |i, virial| {
-                visit(&blocks, rows[i], |edge, _, back| {
+                visit(&blocks, at(i), apart, |edge, _, back| {
                     *virial += Vec3::from(edge.d) * Vec3::from(back.g).transpose();
                 });
             });

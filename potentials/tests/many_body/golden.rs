@@ -133,12 +133,33 @@ pub const STRICT: Tolerance = Tolerance { energy: 1e-9, forces: 1e-8 };
 
 /// Compares a potential with every frame of a case, and returns how many there were.
 pub fn compare(case: &str, species: &[&str], toml: &str, directory: &Path, tolerance: Tolerance) -> usize {
+    compare_terms(case, species, &[(toml, 1.0)], directory, tolerance)
+}
+
+/// As [`compare`] for the sum of potentials with factors.
+pub fn compare_terms(
+    case: &str,
+    species: &[&str],
+    terms: &[(&str, f64)],
+    directory: &Path,
+    tolerance: Tolerance,
+) -> usize {
     let Some(frames) = frames(&format!("classical/{case}.extxyz")) else { return 0 };
     for frame in &frames {
         let at = format!("{case} {}", frame.name);
         let system = system(species, &frame.symbols);
-        let potential = build(toml, directory, &system).unwrap();
-        let out = evaluate(potential, &system, &frame.positions, &frame.cell);
+        let mut out = Outputs::default();
+        out.reset(system.len(), Properties::all());
+        for (toml, factor) in terms {
+            let potential = build(toml, directory, &system).unwrap();
+            let mut part = evaluate(potential, &system, &frame.positions, &frame.cell);
+            part.energy *= factor;
+            part.virial *= *factor;
+            part.forces.iter_mut().for_each(|f| *f *= *factor);
+            part.atom_energies.iter_mut().for_each(|e| *e *= factor);
+            part.atom_virials.iter_mut().for_each(|w| *w *= *factor);
+            out.add(&part);
+        }
         let energy: f64 = value(&frame.header, " energy").unwrap().parse().unwrap();
         let error = (out.energy - energy).abs();
         assert!(error <= tolerance.energy * energy.abs().max(1e-3), "{at}: energy {} {energy}", out.energy);
