@@ -9,6 +9,7 @@ use crate::many_body::edip::EdipSpec;
 use crate::many_body::snap::SnapSpec;
 use crate::many_body::stillinger_weber::StillingerWeberSpec;
 use crate::many_body::tersoff::{TersoffModSpec, TersoffSpec, TersoffZblSpec};
+use crate::many_body::uf3::Uf3Spec;
 use crate::many_body::vashishta::VashishtaSpec;
 use crate::pair::{
     born::Born, buckingham::Buckingham, lennard_jones::LennardJones, mie::Mie, morse::Morse,
@@ -109,6 +110,8 @@ pub enum PotentialSpec {
     Edip(EdipSpec),
     /// Spectral neighbour analysis potential (`.snapcoeff` and `.snapparam` files).
     Snap(SnapSpec),
+    /// Ultra-fast force field in B-splines (`.uf3` files).
+    Uf3(Uf3Spec),
 }
 
 impl PotentialSpec {
@@ -150,6 +153,7 @@ impl PotentialSpec {
             Vashishta, "vashishta";
             Edip, "edip";
             Snap, "snap";
+            Uf3, "uf3";
             Buckingham, "buckingham";
             Born, "born";
             Morse, "morse";

@@ -114,6 +114,13 @@ impl<'a> Words<'a> {
             None => Err(self.end(what)),
         }
     }
+    /// Makes sure that nothing is left on the present line.
+    pub(crate) fn finish_line(&mut self) -> Result<(), SpecError> {
+        match self.words.next() {
+            Some(word) => Err(self.error(format!("expected the end of the line, found `{word}`"))),
+            None => Ok(()),
+        }
+    }
     /// The words of the next line.
     pub(crate) fn line_words(&mut self, what: &str) -> Result<Vec<&'a str>, SpecError> {
         Ok(self.line(what)?.split_whitespace().collect())

@@ -6,6 +6,7 @@ pub mod site_energy;
 pub mod snap;
 pub mod stillinger_weber;
 pub mod tersoff;
+pub mod uf3;
 pub mod vashishta;
 
 pub use files::ParameterFile;

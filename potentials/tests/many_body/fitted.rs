@@ -1,4 +1,4 @@
-//! Potentials fitted to quantum mechanics: SNAP.
+//! Potentials fitted to quantum mechanics: SNAP and UF3.
 use crate::golden::{STRICT, Tolerance, build, check, compare_terms, potentials, system};
 use caloron_engine::units::COULOMB;
 
@@ -28,10 +28,22 @@ fn snap_of_two_elements_with_nuclear_repulsion() {
 }
 
 #[test]
+fn ultra_fast_force_field_niobium() {
+    check("uf3_nb", &["Nb"], "uf3 = { file = \"Nb.uf3\" }");
+}
+
+#[test]
 fn damaged_fits_are_errors() {
     let Some(source) = potentials() else { return };
     let folder = std::env::temp_dir().join(format!("caloron-fits-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
+    let nb = system(&["Nb"], &["Nb".to_owned()]);
+    let text = std::fs::read_to_string(source.join("Nb.uf3")).unwrap();
+    let uf3 = "uf3 = { file = \"x.uf3\" }";
+    for part in [0, 60, 130, 500, 2000, 5000, text.len() / 2] {
+        std::fs::write(folder.join("x.uf3"), &text[..part]).unwrap();
+        assert!(build(uf3, &folder, &nb).is_err_and(|e| e.message.contains("x.uf3")), "cut at {part}");
+    }
     let si = system(&["Si"], &["Si".to_owned()]);
     let snap = "snap = { file = \"x.snapcoeff\", parameters = \"x.snapparam\" }";
     let coefficients = std::fs::read_to_string(source.join("Si_Zuo_JPCA2020.snapcoeff")).unwrap();
