@@ -82,6 +82,10 @@ pub trait Potential: Send {
     fn citations(&self) -> Vec<&'static str> {
         Vec::new()
     }
+    /// Choices it made that a reader of the log should see (a splitting parameter, a grid), one line each.
+    fn describe(&self) -> Vec<String> {
+        Vec::new()
+    }
     /// Warnings for the user about its set-up (for example a truncation that only shifts the energy).
     fn warnings(&self) -> Vec<String> {
         Vec::new()

@@ -4,7 +4,9 @@ mod support;
 use caloron_engine::neighbors::Search;
 use caloron_engine::units::{COULOMB, UnitSystem};
 use caloron_engine::{Cell, Evaluator, Mat3, Outputs, Potential, Properties, Species, State, System, Vec3};
-use caloron_potentials::electrostatics::{Exclusions, LongRange, ScaledPair, TruncatedCoulomb};
+use caloron_potentials::electrostatics::{
+    Exclusions, GridRule, LongRange, ScaledPair, SplineOrder, TruncatedCoulomb,
+};
 use support::{Frame, deviation, evaluate, frames};
 
 const LAMMPS: &str = "coulomb_constant = \"14.399645 eV Å\"";
@@ -238,8 +240,9 @@ fn energy_of(evaluator: &mut Evaluator, system: &System, positions: &[Vec3], cel
 
 /// Forces and virial against differences of the energy; sums of atom properties against totals.
 fn check_derivatives(make: impl Fn() -> Box<dyn Potential>, system: &System, state: &State, tolerance: f64) {
-    let out = evaluate(make(), system, state);
     let mut evaluator = Evaluator::new(vec![make()], 0.3, Search::Auto);
+    let want = evaluator.provides() & everything();
+    let out = evaluator.ensure(system, state, want, want).unwrap().clone();
     let (x, cell) = (state.positions(), state.cell());
     let scale = out.forces.iter().map(|f| f.norm()).fold(1e-3, f64::max);
     let h = 1e-3;
@@ -279,10 +282,13 @@ fn check_derivatives(make: impl Fn() -> Box<dyn Potential>, system: &System, sta
     assert!((out.virial - out.virial.transpose()).norm() < 1e-10 * w);
     let sum: f64 = out.atom_energies.iter().sum();
     assert!((sum - out.energy).abs() < 1e-11 * out.energy.abs().max(1.0), "{sum} {}", out.energy);
-    let sum: Mat3 = out.atom_virials.iter().sum();
-    assert!((sum - out.virial).norm() < 1e-10 * w);
-    let total: Vec3 = out.forces.iter().sum();
-    assert!(total.norm() < 1e-10 * scale, "net force {total}");
+    if want.contains(Properties::ATOM_VIRIALS) {
+        let sum: Mat3 = out.atom_virials.iter().sum();
+        assert!((sum - out.virial).norm() < 1e-10 * w);
+        // a mesh takes a little momentum
+        let total: Vec3 = out.forces.iter().sum();
+        assert!(total.norm() < 1e-10 * scale, "net force {total}");
+    }
     // the same numbers whatever is wanted
     for want in [Properties::ENERGY, Properties::ENERGY | Properties::FORCES, Properties::VIRIAL] {
         let mut evaluator = Evaluator::new(vec![make()], 0.3, Search::Auto);
@@ -324,11 +330,141 @@ fn forces_and_virials_are_derivatives() {
     check_derivatives(|| Box::new(ewald(some_exclusions())), &system, &state, 1e-7);
 }
 
+fn pme(order: SplineOrder, grid: [usize; 3], exclusions: Exclusions) -> LongRange {
+    LongRange::pme(1.0, 6.2, GridRule::Fixed(grid), order, COULOMB, exclusions)
+}
+
+#[test]
+fn mesh_forces_and_virials_are_derivatives_on_any_grid() {
+    let orders = [SplineOrder::Four, SplineOrder::Five, SplineOrder::Six];
+    for (order, grid) in orders.into_iter().zip([[14, 16, 18], [15, 8, 21], [12, 13, 25]]) {
+        let (system, state) = ions(triclinic([true; 3]), 1.0);
+        check_derivatives(|| Box::new(pme(order, grid, some_exclusions())), &system, &state, 1e-7);
+    }
+    let (system, state) = ions(triclinic([true, false, true]), 0.0);
+    let slab = || pme(SplineOrder::Five, [16, 64, 18], some_exclusions()).with_slab_factor(5.0);
+    check_derivatives(|| Box::new(slab()), &system, &state, 1e-7);
+}
+
+#[test]
+fn mesh_sums_converge_to_the_exact_ones() {
+    for periodic in [[true; 3], [true, true, false]] {
+        let (system, state) = ions(triclinic(periodic), 0.0);
+        let third = if periodic[2] { 72 } else { 200 };
+        let want = Properties::ENERGY | Properties::FORCES | Properties::VIRIAL | Properties::ATOM_ENERGIES;
+        let sum = |p: LongRange| {
+            let mut evaluator = Evaluator::new(vec![Box::new(p)], 0.3, Search::Auto);
+            evaluator.ensure(&system, &state, want, want).unwrap().clone()
+        };
+        let exact = sum(ewald(some_exclusions()));
+        let mesh = sum(pme(SplineOrder::Six, [72, 80, third], some_exclusions()));
+        assert!((mesh.energy / exact.energy - 1.0).abs() < 2e-7, "{} {}", mesh.energy, exact.energy);
+        assert!((mesh.virial - exact.virial).norm() < 1e-6 * exact.virial.norm());
+        for i in 0..system.len() {
+            assert!((mesh.forces[i] - exact.forces[i]).norm() < 1e-5, "{}", mesh.forces[i] - exact.forces[i]);
+            assert!((mesh.atom_energies[i] - exact.atom_energies[i]).abs() < 1e-5);
+        }
+    }
+}
+
+/// sqrt(Σ|f - g|² / Σ|g|²).
+fn relative_rms(mine: &[Vec3], exact: &[Vec3]) -> f64 {
+    let error: f64 = mine.iter().zip(exact).map(|(a, b)| (a - b).norm_squared()).sum();
+    (error / exact.iter().map(Vec3::norm_squared).sum::<f64>()).sqrt()
+}
+
+#[test]
+fn the_tolerance_of_a_mesh_sum_is_its_error() {
+    let Some(water) = frames("classical/spce_water_ewald.extxyz") else { return };
+    let salt = frames("classical/ewald_nacl.extxyz").expect("beside the other file");
+    let liquid = water.iter().map(|f| (f, ["O", "H"], "forces_coulomb"));
+    let melt = salt.iter().filter(|f| f.name() != "unit_cell").map(|f| (f, ["Na", "Cl"], "forces"));
+    for (frame, species, column) in liquid.chain(melt) {
+        let (system, state) = charged(frame, &species);
+        let exclusions = if column == "forces" { Exclusions::default() } else { rigid_water(system.len()) };
+        for tolerance in [1e-3, 1e-4, 1e-5, 1e-6] {
+            for order in [SplineOrder::Four, SplineOrder::Five, SplineOrder::Six] {
+                let (alpha, spacing) = order.parameters(tolerance, 9.0);
+                let rule = GridRule::Spacing(spacing);
+                if spacing < 0.2 {
+                    continue;
+                }
+                let sum = LongRange::pme(alpha, 9.0, rule, order, COULOMB, exclusions.clone());
+                let mut evaluator = Evaluator::new(vec![Box::new(sum)], 0.0, Search::Auto);
+                let want = Properties::ENERGY | Properties::FORCES;
+                let out = evaluator.ensure(&system, &state, want, want).unwrap();
+                let error = relative_rms(&out.forces, &frame.vectors(column));
+                println!("{} {order:?} {tolerance:e}: {:.2} tolerances", frame.name(), error / tolerance);
+                // the forces of a crystal are small differences of large ones
+                let most = if column == "forces" && frame.name() != "melt" { 5.0 } else { 2.0 };
+                assert!(error < most * tolerance, "{} {order:?} {tolerance:e} {error:e}", frame.name());
+            }
+        }
+    }
+}
+
+/// A box of three-site water that OpenMM wrote: lattice vectors and positions in Å.
+fn openmm_water(name: &str) -> Option<(System, State)> {
+    use std::io::Read;
+    let file =
+        std::fs::File::open(caloron_engine::testing::reference(&format!("openmm/{name}.state.xml.gz"))?);
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(file.expect("readable")).read_to_string(&mut text).expect("text");
+    let vectors = |from: &str, to: &str| -> Vec<Vec3> {
+        let part = text.split_once(from).expect("the element").1.split_once(to).expect("its end").0;
+        let number = |line: &str, key: &str| -> f64 {
+            let value = line.split_once(key).expect("an attribute").1.split('"').next().expect("a value");
+            10.0 * value.parse::<f64>().expect("a number")
+        };
+        let lines = part.split('<').filter(|l| l.contains("x=\""));
+        lines.map(|l| Vec3::new(number(l, "x=\""), number(l, "y=\""), number(l, "z=\""))).collect()
+    };
+    let h = vectors("<PeriodicBoxVectors", "</PeriodicBoxVectors>");
+    let positions = vectors("<Positions", "</Positions>");
+    let species = vec![Species { symbol: "X".into(), number: None, mass: 1.0 }];
+    let mut system = System::new(species, vec![0; positions.len()]);
+    let [oxygen, hydrogen] = if name.contains("spce") { [-0.8476, 0.4238] } else { [-0.834, 0.417] };
+    let charge = |i: usize| if i % 3 == 0 { oxygen } else { hydrogen };
+    system.set_charges((0..positions.len()).map(charge).collect());
+    let cell = Cell::new([h[0], h[1], h[2]], [true; 3]).expect("a cell");
+    Some((system, State::at_rest(positions, cell)))
+}
+
+#[test]
+fn water_boxes_of_openmm_have_the_exact_energies() {
+    // kJ/mol, of reference/openmm/exact_ewald.json.gz; two boxes are truncated octahedra or skewed
+    let cases = [
+        ("water_tip3p", -16_032.506_936_238_156),
+        ("water_spce", -18_622.895_042_365_668),
+        ("water_tip3p_truncoct", -14_396.030_716_632_813),
+        ("water_tip3p_flexible", -14_479.546_049_387_88),
+    ];
+    for (name, exact) in cases {
+        let Some((system, state)) = openmm_water(name) else { return };
+        // kJ/mol Å
+        let constant = 1_389.354_576_443_819_8;
+        let s = 5.6;
+        let molecules = rigid_water(system.len());
+        let energy = |sum: LongRange| {
+            let mut evaluator = Evaluator::new(vec![Box::new(sum)], 0.0, Search::Auto);
+            evaluator.ensure(&system, &state, Properties::ENERGY, Properties::ENERGY).unwrap().energy
+        };
+        let ewald = energy(LongRange::ewald(s / 9.0, 9.0, 2.0 * s * s / 9.0, constant, molecules.clone()));
+        assert!((ewald / exact - 1.0).abs() < 1e-11, "{name}: {ewald} {exact}");
+        let (alpha, spacing) = SplineOrder::Six.parameters(1e-6, 9.0);
+        let rule = GridRule::Spacing(spacing);
+        let mesh = energy(LongRange::pme(alpha, 9.0, rule, SplineOrder::Six, constant, molecules));
+        println!("{name}: {:.1e} {:.1e}", ewald / exact - 1.0, mesh / exact - 1.0);
+        assert!((mesh / exact - 1.0).abs() < 1e-6, "{name}: {mesh} {exact}");
+    }
+}
+
 #[test]
 fn a_charged_cell_has_a_neutralising_background() {
     // one ion per cubic cell: the Wigner crystal, E = -1.4186487397403 k q²/a
     let (system, state) = crystal(Mat3::identity(), &[(1.0, [0.0; 3])]);
-    let sum = LongRange::ewald(2.5, 2.4, 30.0, 1.0, Exclusions::default()).checked_for(&system);
+    let sum =
+        LongRange::ewald(2.5, 2.4, 30.0, 1.0, Exclusions::default()).prepared_for(&system, state.cell());
     assert!(sum.warnings()[0].contains("background"));
     let out = evaluate(Box::new(sum), &system, &state);
     assert!((out.energy + 1.418_648_739_740_31).abs() < 1e-11, "{:.15}", out.energy);
@@ -372,10 +508,15 @@ fn results_do_not_depend_on_threads() {
     let (system, state) = charged(frame, &["Na", "Cl"]);
     let with = |threads: usize, text: &str| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
-        pool.install(|| evaluate(coulomb(&system, text), &system, &state))
+        pool.install(|| {
+            let mut evaluator = Evaluator::new(vec![coulomb(&system, text)], 0.3, Search::Auto);
+            let want = evaluator.provides() & everything();
+            evaluator.ensure(&system, &state, want, want).unwrap().clone()
+        })
     };
     for text in [
         "method = { ewald = { cutoff = \"8 Å\" } }",
+        "method = { pme = { cutoff = \"8 Å\" } }",
         "method = { damped_shifted_force = { cutoff = \"8 Å\", alpha = \"0.2 1/Å\" } }",
     ] {
         let (one, three) = (with(1, text), with(3, text));
@@ -399,6 +540,10 @@ fn wrong_input_is_refused_with_advice() {
     let text =
         error(&system, "method = \"direct\"\nscaled_pairs = [{ atoms = [0, 1] }, { atoms = [1, 14] }]");
     assert!(text.starts_with("coulomb.scaled_pairs[1]: there is no atom 14"), "{text}");
+    let text = error(&system, "method = { pme = { cutoff = \"8 Å\", order = 7 } }");
+    assert!(text.starts_with("coulomb.method.pme.order: 7 is out of range"), "{text}");
+    let text = error(&system, "method = { pme = { cutoff = \"8 Å\", grid = [4, 64, 64] } }");
+    assert!(text.starts_with("coulomb.method.pme.grid: [4, 64, 64] is out of range"), "{text}");
     let mut neutral = system.clone();
     neutral.set_charges(vec![0.0; 14]);
     assert!(error(&neutral, "method = \"direct\"").contains("no atom has a charge"));

@@ -73,7 +73,7 @@ impl EwaldSum {
         }
     }
     /// The wave vectors of a cell.
-    fn prepare(&mut self, h: &Mat3, h_inv: &Mat3) {
+    fn choose(&mut self, h: &Mat3, h_inv: &Mat3) {
         if self.h.as_ref() == Some(h) {
             return;
         }
@@ -259,9 +259,12 @@ impl<const VIRIAL: bool> Kernel for Gather<'_, VIRIAL> {
 }
 
 impl Reciprocal for EwaldSum {
+    fn prepare(&mut self, h: &Mat3, h_inv: &Mat3) {
+        self.choose(h, h_inv);
+    }
     fn add(&mut self, waves: &Waves<'_>, want: Properties, out: &mut Outputs) {
         let Waves { h, h_inv, positions, charges } = *waves;
-        self.prepare(h, h_inv);
+        self.choose(h, h_inv);
         self.phases.fill(h_inv, positions, charges, self.reach);
         let (phases, level) = (&self.phases, self.level);
         // the terms of each row are consecutive

@@ -3,7 +3,7 @@ use super::exclusions::Exclusions;
 use super::forms::{Damped, PairForm, bare};
 use super::pair_sum::{ExclusionSum, PairSum};
 use super::slab::Slab;
-use caloron_engine::{Input, Mat3, Outputs, Potential, PotentialError, Properties, System, Vec3};
+use caloron_engine::{Cell, Input, Mat3, Outputs, Potential, PotentialError, Properties, System, Vec3};
 use std::f64::consts::PI;
 
 /// Geometry and charges of the reciprocal part; the cell is periodic in all directions.
@@ -17,6 +17,8 @@ pub(crate) struct Waves<'a> {
 
 /// A way to sum the reciprocal part.
 pub(crate) trait Reciprocal: Send {
+    /// Chooses what depends on the cell, which is periodic in all directions.
+    fn prepare(&mut self, h: &Mat3, h_inv: &Mat3);
     /// Adds energy, forces, virial and what is wanted for atoms.
     fn add(&mut self, waves: &Waves<'_>, want: Properties, out: &mut Outputs);
     /// Its settings in words.
@@ -75,9 +77,12 @@ impl LongRange {
         self.slab = Slab::new(factor);
         self
     }
-    /// Notes what the user should know about the charges of a system.
+    /// Notes what the user should know about the charges of a system, and chooses what depends on the cell.
     #[must_use]
-    pub fn checked_for(mut self, system: &System) -> Self {
+    pub fn prepared_for(mut self, system: &System, cell: &Cell) -> Self {
+        if cell.is_fully_periodic() {
+            self.reciprocal.prepare(cell.matrix(), cell.inverse());
+        }
         let total: f64 = system.charges().iter().sum();
         if total.abs() > 1e-6 {
             self.warnings.push(format!(
@@ -90,15 +95,6 @@ impl LongRange {
     /// Splitting parameter α.
     pub fn alpha(&self) -> f64 {
         self.alpha
-    }
-    /// Parameters in words; the wave vectors or the grid are known after the first evaluation.
-    pub fn describe(&self) -> String {
-        format!(
-            "alpha = {:.6} 1/length, real-space cutoff {:.4}, {}",
-            self.alpha,
-            self.cutoff,
-            self.reciprocal.describe()
-        )
     }
     /// Self energy and neutralising background.
     fn add_charge_terms(&self, charges: &[f64], volume: f64, want: Properties, out: &mut Outputs) {
@@ -173,5 +169,12 @@ impl Potential for LongRange {
     }
     fn warnings(&self) -> Vec<String> {
         self.warnings.clone()
+    }
+    fn describe(&self) -> Vec<String> {
+        let reciprocal = self.reciprocal.describe();
+        vec![format!(
+            "alpha = {:.6} 1/length, real-space cutoff {:.4}, {reciprocal}",
+            self.alpha, self.cutoff
+        )]
     }
 }

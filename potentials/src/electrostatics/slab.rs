@@ -59,7 +59,8 @@ impl Slab {
         let mut columns = [a, a, a];
         columns[(open + 1) % 3] = a;
         columns[(open + 2) % 3] = b;
-        columns[open] = normal * distance;
+        // the third vector deforms with the cell; a shift of the layers in their plane does not matter
+        columns[open] = self.factor * cell.vector(open);
         let h = Mat3::from_columns(&columns);
         let h_inv = h.try_inverse().ok_or("the lattice vectors are linearly dependent")?;
         Ok(Extended { h, h_inv, normal, distance })

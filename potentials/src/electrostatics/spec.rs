@@ -2,10 +2,11 @@
 use super::ewald_sum::EwaldSum;
 use super::exclusions::{Exclusions, ScaledPair};
 use super::long_range::LongRange;
+use super::pme::{GridRule, PmeSum, SplineOrder};
 use super::truncated::TruncatedCoulomb;
 use crate::BuildContext;
 use caloron_engine::quantity::{EnergyLength, InverseLength, Length};
-use caloron_engine::{Potential, Quantity, SpecError, UnitSystem, units};
+use caloron_engine::{Cell, Potential, Quantity, SpecError, UnitSystem, units};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -71,6 +72,29 @@ pub enum CoulombMethod {
         #[serde(default = "water")]
         dielectric: f64,
     },
+    /// Smooth particle-mesh Ewald, for fully periodic systems and slabs. Cost per step grows as N log N.
+    Pme {
+        /// Cutoff of the real-space part.
+        cutoff: Quantity<Length>,
+        /// Accuracy of the forces, as a fraction of the rms force; α and the grid follow from it. Default: 1e-4.
+        #[serde(default = "pme_tolerance")]
+        tolerance: f64,
+        /// Order of the B-splines: 4, 5 or 6. Default: 5.
+        #[serde(default = "quartic")]
+        order: usize,
+        /// Splitting parameter α. Default: sqrt(-ln tolerance) / cutoff.
+        #[serde(default)]
+        alpha: Option<Quantity<InverseLength>>,
+        /// Largest distance between grid points. Default: (10 tolerance)^(1/order) / α.
+        #[serde(default)]
+        spacing: Option<Quantity<Length>>,
+        /// Grid points along the three lattice vectors, instead of a distance; they then stay when the cell changes.
+        #[serde(default)]
+        grid: Option<[usize; 3]>,
+        /// For a slab (two periodic directions): distance of the repeated slabs in heights of the cell. Default: 3.
+        #[serde(default = "slab_factor")]
+        slab_factor: f64,
+    },
     /// Ewald sum, for fully periodic systems and slabs. Cost per step grows as N^1.5 at best.
     Ewald {
         /// Cutoff of the real-space part.
@@ -96,6 +120,12 @@ fn water() -> f64 {
 }
 fn ewald_tolerance() -> f64 {
     1e-6
+}
+fn pme_tolerance() -> f64 {
+    1e-4
+}
+fn quartic() -> usize {
+    5
 }
 fn slab_factor() -> f64 {
     3.0
@@ -178,10 +208,61 @@ impl Coulomb {
                     let factor = positive("slab_factor", *slab_factor)?;
                     Ok(LongRange::ewald(alpha, cutoff, waves, constant, exclusions).with_slab_factor(factor))
                 };
-                Box::new(build().map_err(at("ewald"))?.checked_for(system))
+                Box::new(build().map_err(at("ewald"))?.prepared_for(system, context.cell))
+            }
+            CoulombMethod::Pme { cutoff, tolerance, order, alpha, spacing, grid, slab_factor } => {
+                let build = || -> Result<LongRange, SpecError> {
+                    let cutoff = positive("cutoff", cutoff.internal())?;
+                    reach(*tolerance)?;
+                    let order = spline_order(*order)?;
+                    let (default_alpha, default_spacing) = order.parameters(*tolerance, cutoff);
+                    let alpha = positive("alpha", alpha.map_or(default_alpha, Quantity::internal))?;
+                    // the product of α and the spacing sets the accuracy
+                    let scaled = default_spacing * default_alpha / alpha;
+                    let spacing = positive("spacing", spacing.map_or(scaled, Quantity::internal))?;
+                    let rule = grid_rule(*grid, spacing, context.cell)?;
+                    let factor = positive("slab_factor", *slab_factor)?;
+                    let sum = LongRange::pme(alpha, cutoff, rule, order, constant, exclusions);
+                    Ok(sum.with_slab_factor(factor))
+                };
+                Box::new(build().map_err(at("pme"))?.prepared_for(system, context.cell))
             }
         })
     }
+}
+
+fn spline_order(order: usize) -> Result<SplineOrder, SpecError> {
+    match order {
+        4 => Ok(SplineOrder::Four),
+        5 => Ok(SplineOrder::Five),
+        6 => Ok(SplineOrder::Six),
+        _ => Err(SpecError::new("order", format!("{order} is out of range: it must be 4, 5 or 6"))),
+    }
+}
+
+/// Largest number of points of a grid, and of one direction.
+const LARGEST_GRID: [f64; 2] = [1e9, 4096.0];
+
+fn grid_rule(grid: Option<[usize; 3]>, spacing: f64, cell: &Cell) -> Result<GridRule, SpecError> {
+    let points =
+        |n: [f64; 3]| n.iter().product::<f64>() <= LARGEST_GRID[0] && n.iter().all(|n| *n <= LARGEST_GRID[1]);
+    if let Some(n) = grid {
+        if n.iter().any(|n| *n < 8) || !points(n.map(|n| n as f64)) {
+            return Err(SpecError::new(
+                "grid",
+                format!("{n:?} is out of range: 8 to 4096 points in each direction"),
+            )
+            .hint("leave the grid out: it then follows from the tolerance"));
+        }
+        return Ok(GridRule::Fixed(n));
+    }
+    let n: [f64; 3] = std::array::from_fn(|d| cell.vector(d).norm() / spacing);
+    if !points(n) {
+        let n = n.map(f64::ceil);
+        return Err(SpecError::new("spacing", format!("a grid of {n:?} points would be needed"))
+            .hint("choose a larger spacing or tolerance"));
+    }
+    Ok(GridRule::Spacing(spacing))
 }
 
 fn screening(alpha: &Quantity<InverseLength>) -> Result<f64, SpecError> {
@@ -197,5 +278,17 @@ impl LongRange {
     pub fn ewald(alpha: f64, cutoff: f64, wave_cutoff: f64, constant: f64, exclusions: Exclusions) -> Self {
         let sum = EwaldSum::new(alpha, wave_cutoff, constant);
         Self::new("ewald", alpha, cutoff, constant, exclusions, Box::new(sum))
+    }
+    /// Smooth particle-mesh Ewald with splitting parameter `alpha`, over pairs within `cutoff`.
+    pub fn pme(
+        alpha: f64,
+        cutoff: f64,
+        grid: GridRule,
+        order: SplineOrder,
+        constant: f64,
+        exclusions: Exclusions,
+    ) -> Self {
+        let sum = PmeSum::new(alpha, grid, order, constant);
+        Self::new("pme", alpha, cutoff, constant, exclusions, Box::new(sum))
     }
 }
