@@ -76,7 +76,8 @@ pub enum CoulombMethod {
     Pme {
         /// Cutoff of the real-space part.
         cutoff: Quantity<Length>,
-        /// Accuracy of the forces, as a fraction of the rms force; α and the grid follow from it. Default: 1e-4.
+        /// Accuracy: about the rms error of the forces over the rms force (more in crystals, whose forces are small); α
+        /// and the grid follow from it. Default: 1e-4.
         #[serde(default = "pme_tolerance")]
         tolerance: f64,
         /// Order of the B-splines: 4, 5 or 6. Default: 5.
