@@ -424,7 +424,7 @@ fn openmm_water(name: &str) -> Option<(System, State)> {
     let species = vec![Species { symbol: "X".into(), number: None, mass: 1.0 }];
     let mut system = System::new(species, vec![0; positions.len()]);
     let [oxygen, hydrogen] = if name.contains("spce") { [-0.8476, 0.4238] } else { [-0.834, 0.417] };
-    let charge = |i: usize| if i % 3 == 0 { oxygen } else { hydrogen };
+    let charge = |i: usize| if i.is_multiple_of(3) { oxygen } else { hydrogen };
     system.set_charges((0..positions.len()).map(charge).collect());
     let cell = Cell::new([h[0], h[1], h[2]], [true; 3]).expect("a cell");
     Some((system, State::at_rest(positions, cell)))

@@ -126,7 +126,7 @@ impl Grid {
             for (real, line) in real.chunks_exact_mut(row).zip(plane.rows.chunks_exact_mut(half)) {
                 // real by symmetry; rounding left something
                 line[0].im = 0.0;
-                if n3 % 2 == 0 {
+                if n3.is_multiple_of(2) {
                     line[half - 1].im = 0.0;
                 }
                 let (body, tail) = real.split_at_mut(n3);
