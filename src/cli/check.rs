@@ -67,6 +67,7 @@ fn describe(plan: &Plan, threads: usize) {
             Some(c) => println!("  potential    {name}, cutoff {c} {}", plan.units.length_label()),
             None => println!("  potential    {name}"),
         }
+        p.describe().iter().for_each(|line| println!("    {line}"));
     }
     for (k, stage) in plan.stages.iter().enumerate() {
         let mut text = format!("{}, {} ({})", stage.name, stage.ensemble.name, stage.sampler.notation());

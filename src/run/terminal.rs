@@ -65,6 +65,9 @@ impl Terminal {
             "  potential {}, double precision, {threads} thread{plural}",
             plan.potentials.join(" + ")
         ));
+        for line in plan.evaluator.potentials().flat_map(|p| p.describe()) {
+            self.print(&format!("    {line}"));
+        }
         for note in &plan.notes {
             self.print(&format!("  note: {note}"));
         }
