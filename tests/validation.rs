@@ -11,7 +11,7 @@ use support::{Folder, run, stderr};
 fn verdicts(folder: &Folder, name: &str, input: &str) -> Vec<Value> {
     let file = folder.write(&format!("{name}.toml"), input);
     let out = folder.path(name);
-    run(&file, &out, 2);
+    run(&file, &out, 1);
     serde_json::from_str(&std::fs::read_to_string(out.join("verdict.json")).unwrap()).unwrap()
 }
 
