@@ -37,7 +37,7 @@ pub(crate) trait Reciprocal: Send {
 ///     - π Q²/(2 α² V) - Σ_excluded (1 - scale) q_i q_j / r_ij ],
 ///
 /// real-space pairs within the cutoff over all images; Q = Σ q_i, whose term is the neutralising background.
-/// With two periodic directions the sum is that of a slab ([`Slab`]).
+/// With two periodic directions the sum is that of a slab (`Slab`).
 pub struct LongRange {
     name: &'static str,
     alpha: f64,

@@ -4,7 +4,7 @@ use super::forms::{Damped, PairForm, ReactionField};
 use super::pair_sum::{ExclusionSum, PairSum};
 use caloron_engine::{Input, Outputs, Potential, PotentialError, Properties};
 
-/// E = k_e Σ_{i<j} q_i q_j φ(r_ij) [r_ij < R] + k_e s Σ_i q_i², for a radial form φ with self energy s.
+/// E = k_e Σ_{i<j} q_i q_j φ(r_ij) θ(R - r_ij) + k_e s Σ_i q_i², for the step function θ and a radial form φ with self energy s.
 pub struct TruncatedCoulomb<F> {
     name: &'static str,
     citation: Option<&'static str>,

@@ -87,12 +87,12 @@ pub trait Lanes:
     /// # Safety
     /// All indices must be within the array.
     unsafe fn load_sites(sites: *const Site, index: *const u32) -> [Self; 4];
-    /// table[index] for integers `index` in each lane.
+    /// `table[index]` for integers `index` in each lane.
     ///
     /// # Safety
     /// The indices must be whole numbers within the table.
     unsafe fn lookup(table: *const f64, index: Self) -> Self;
-    /// table[index] for integers `index` in 0..8 in each lane.
+    /// `table[index]` for integers `index` in 0..8 in each lane.
     ///
     /// # Safety
     /// The table must have eight entries and the indices must be whole numbers below eight.

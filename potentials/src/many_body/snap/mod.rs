@@ -1,7 +1,7 @@
 //! The spectral neighbour analysis potential (SNAP), linear and quadratic, with one density or one for each element.
 //!
 //! E_i = c₀ + Σ_k c_k B_k (+ ½ Σ_k c_kk B_k² + Σ_{k<l} c_kl B_k B_l), where B are the bispectrum components of the
-//! neighbours of i ([`bispectrum`] has the definitions), less those of an isolated atom when `bzeroflag` is set. With
+//! neighbours of i (`bispectrum` has the definitions), less those of an isolated atom when `bzeroflag` is set. With
 //! `chemflag`, B runs over all triples of elements of the three densities.
 //!
 //! Sources: Thompson, Swiler, Trott, Foiles and Tucker, J. Comput. Phys. 285, 316 (2015), doi 10.1016/j.jcp.2014.12.018;
