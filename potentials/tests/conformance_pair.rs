@@ -142,7 +142,9 @@ fn every_form_conforms() {
             let mut potential = potential(&system, Lj, &text);
             run.push(conforms(name, potential.as_mut(), &system, &state));
         }
-        assert_eq!(run, [11, 12, 9], "{name}: number of checks");
+        // WCA ends before the other side of the small cell
+        let small = if name == "wca" { 11 } else { 12 };
+        assert_eq!(run, [11, small, 9], "{name}: number of checks");
     }
 }
 
