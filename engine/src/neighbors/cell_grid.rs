@@ -4,8 +4,6 @@
 //! along y and z. Sites are stored bin after bin, x fastest, so that the candidates of a centre are one
 //! contiguous run in each column of bins. Columns are walked in strips of a few bins along y, which keeps what
 //! neighbouring rows share in the cache for any size of the system.
-use super::Site;
-use super::rows::{Block, WIDTH};
 
 /// Bins of a strip along y.
 const STRIP: usize = 8;
@@ -13,6 +11,8 @@ const STRIP: usize = 8;
 const BINS_PER_REACH: [f64; 3] = [4.0, 2.0, 2.0];
 /// Largest number of bins per site; sparse systems get larger bins.
 const BINS_PER_SITE: f64 = 2.0;
+/// Coordinates behind those of the last site, for loads of whole vectors.
+pub(super) const PADDING: usize = 16;
 
 /// |a - b|²; every backend decides by this expression.
 #[inline]
@@ -32,14 +32,14 @@ pub(super) struct Grid {
     /// to either side along x (-1: none).
     span: [usize; 2],
     half: Vec<isize>,
-    reach: f64,
+    pub(super) reach: f64,
     /// First site of each bin, and the number of sites at the end.
     start: Vec<u32>,
-    /// Bin of each unsorted site, then its place.
-    place: Vec<u32>,
-    x: Vec<f64>,
-    y: Vec<f64>,
-    z: Vec<f64>,
+    /// Part and number of the found site at each place.
+    pub(super) order: Vec<[u32; 2]>,
+    pub(super) x: Vec<f64>,
+    pub(super) y: Vec<f64>,
+    pub(super) z: Vec<f64>,
     /// True when bins had to be larger than the list radius asks for.
     sparse: bool,
 }
@@ -80,49 +80,61 @@ impl Grid {
     pub fn is_sparse(&self) -> bool {
         self.sparse
     }
+    #[inline]
     fn coordinate(&self, k: usize, x: f64) -> usize {
-        (((x - self.origin[k]) * self.inverse_edge[k]) as usize).min(self.count[k] - 1)
+        (((x - self.origin[k]) * self.inverse_edge[k]) as i32 as usize).min(self.count[k] - 1)
     }
     /// Place of a bin in the order of the sites.
+    #[inline]
     fn rank(&self, [x, y, z]: [usize; 3]) -> usize {
         let strip = y / STRIP;
         let width = STRIP.min(self.count[1] - strip * STRIP);
         ((strip * STRIP * self.count[2] + z * width) + (y - strip * STRIP)) * self.count[0] + x
     }
-    /// Sorts the points by bin, keeping their order within a bin; returns the place of each.
-    pub fn sort(&mut self, points: impl Iterator<Item = [f64; 3]>) -> &[u32] {
-        self.place.clear();
-        let bins = self.count[0] * self.count[1] * self.count[2];
+    /// The bin of a point, as its place in the order of the sites.
+    #[inline]
+    pub fn bin(&self, p: &[f64; 3]) -> u32 {
+        self.rank(self.bin_of(p)) as u32
+    }
+    /// The bin of a point along x, y and z.
+    #[inline]
+    pub fn bin_of(&self, p: &[f64; 3]) -> [usize; 3] {
+        std::array::from_fn(|k| self.coordinate(k, p[k]))
+    }
+    /// Sorts sites by bin, keeping their order within a bin. `bins` gives the bins of each part's sites.
+    pub fn sort<'a, I: Iterator<Item = u32>>(&mut self, parts: usize, bins: impl Fn(usize) -> I + 'a) {
         self.start.clear();
-        self.start.resize(bins + 2, 0);
-        for p in points {
-            let bin = self.rank(std::array::from_fn(|k| self.coordinate(k, p[k])));
-            self.start[bin + 2] += 1;
-            self.place.push(bin as u32);
+        self.start.resize(self.count[0] * self.count[1] * self.count[2] + 2, 0);
+        for bin in (0..parts).flat_map(&bins) {
+            self.start[bin as usize + 2] += 1;
         }
-        for b in 2..self.start.len() {
-            self.start[b] += self.start[b - 1];
+        let mut total = 0;
+        for s in &mut self.start {
+            total += *s;
+            *s = total;
         }
-        for p in &mut self.place {
-            let next = &mut self.start[*p as usize + 1];
-            *p = *next;
-            *next += 1;
+        self.order.resize(total as usize, [0; 2]);
+        for part in 0..parts {
+            for (k, bin) in bins(part).enumerate() {
+                let next = &mut self.start[bin as usize + 1];
+                self.order[*next as usize] = [part as u32, k as u32];
+                *next += 1;
+            }
         }
         self.start.pop();
-        &self.place
-    }
-    /// Takes the coordinates of the sorted sites (the last one is the dummy).
-    pub fn coordinates(&mut self, sites: &[Site]) {
-        let n = sites.len() - 1 + WIDTH;
-        for (k, v) in [&mut self.x, &mut self.y, &mut self.z].into_iter().enumerate() {
-            v.clear();
-            v.reserve_exact(n);
-            v.extend(sites[..sites.len() - 1].iter().map(|s| s.position[k]));
-            v.resize(n, 0.0);
+        for v in [&mut self.x, &mut self.y, &mut self.z] {
+            v.resize(total as usize + PADDING, 0.0);
         }
     }
-    /// Runs of sites that hold every site within the reach of the bin at `b`, in ascending order.
-    fn runs(&self, b: [usize; 3], runs: &mut Vec<(u32, u32)>) {
+    /// Upper bound of how far along an axis a candidate of [`Grid::runs`] is from a point in one of `width` bins.
+    pub fn farthest(&self, width: usize) -> f64 {
+        let x = self.half.iter().copied().max().unwrap_or(0).max(0) as usize;
+        let bins = [x, self.span[0], self.span[1]];
+        (0..3).map(|k| (bins[k] + width).min(self.count[k]) as f64 * self.edge[k]).fold(0.0, f64::max)
+    }
+    /// Runs of sites that hold every site within the reach of `width` bins along x from the bin at `b` on, in
+    /// ascending order.
+    pub fn runs(&self, b: [usize; 3], width: usize, runs: &mut Vec<(u32, u32)>) {
         runs.clear();
         let [my, mz] = self.span;
         let (y0, y1) = (b[1].saturating_sub(my), (b[1] + my).min(self.count[1] - 1));
@@ -137,7 +149,8 @@ impl Grid {
                     }
                     let column = self.rank([0, y, z]);
                     let from = self.start[column + b[0].saturating_sub(half as usize)];
-                    let to = self.start[column + (b[0] + half as usize).min(self.count[0] - 1) + 1];
+                    let to =
+                        self.start[column + (b[0] + width - 1 + half as usize).min(self.count[0] - 1) + 1];
                     if from < to {
                         runs.push((from, to));
                     }
@@ -145,77 +158,8 @@ impl Grid {
             }
         }
     }
-    /// Rows of the given centres.
-    pub fn search(&self, centers: &[u32], dummy: u32, block: &mut Block) {
-        let mut runs = Vec::with_capacity(64);
-        let mut bin = [usize::MAX; 3];
-        let mut most = 0;
-        for &c in centers {
-            let k = c as usize;
-            let center = [self.x[k], self.y[k], self.z[k]];
-            let own = std::array::from_fn(|d| self.coordinate(d, center[d]));
-            if own != bin {
-                bin = own;
-                self.runs(bin, &mut runs);
-                most = runs.iter().map(|r| (r.1 - r.0) as usize).sum();
-            }
-            block.push(most, dummy, |row| self.near(c, center, &runs, row));
-        }
-    }
-    /// The sites of the runs that are within reach of the centre. Returns how many.
-    fn near(&self, own: u32, center: [f64; 3], runs: &[(u32, u32)], row: &mut [u32]) -> usize {
-        #[cfg(target_arch = "x86_64")]
-        if std::arch::is_x86_feature_detected!("avx512f") && std::arch::is_x86_feature_detected!("avx512vl") {
-            // SAFETY: the features are there; runs lie within the sites, whose coordinates are followed by
-            // WIDTH more, and the row has room for all candidates and WIDTH more.
-            return unsafe { self.near_avx512(own, center, runs, row) };
-        }
-        let limit = self.reach * self.reach;
-        let mut count = 0;
-        for &(from, to) in runs {
-            for s in from..to {
-                let k = s as usize;
-                let d2 = distance_squared(&center, &[self.x[k], self.y[k], self.z[k]]);
-                row[count] = s;
-                count += usize::from(d2 < limit && s != own);
-            }
-        }
-        count
-    }
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx512f,avx512vl")]
-    unsafe fn near_avx512(&self, own: u32, center: [f64; 3], runs: &[(u32, u32)], row: &mut [u32]) -> usize {
-        use std::arch::x86_64::*;
-        let [cx, cy, cz] = center.map(|x| _mm512_set1_pd(x));
-        let limit = _mm512_set1_pd(self.reach * self.reach);
-        let own = _mm256_set1_epi32(own as i32);
-        let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-        let (x, y, z, out) = (self.x.as_ptr(), self.y.as_ptr(), self.z.as_ptr(), row.as_mut_ptr());
-        let mut count = 0;
-        for &(from, to) in runs {
-            let mut s = from;
-            while s < to {
-                // SAFETY: s < to <= sites, and WIDTH coordinates follow; count stays below the candidates seen.
-                unsafe {
-                    let dx = _mm512_sub_pd(_mm512_loadu_pd(x.add(s as usize)), cx);
-                    let dy = _mm512_sub_pd(_mm512_loadu_pd(y.add(s as usize)), cy);
-                    let dz = _mm512_sub_pd(_mm512_loadu_pd(z.add(s as usize)), cz);
-                    let xy = _mm512_add_pd(_mm512_mul_pd(dx, dx), _mm512_mul_pd(dy, dy));
-                    let d2 = _mm512_add_pd(xy, _mm512_mul_pd(dz, dz));
-                    let id = _mm256_add_epi32(_mm256_set1_epi32(s as i32), lanes);
-                    let inside = (1u32 << (to - s).min(8)).wrapping_sub(1) as u8;
-                    let mask = _mm512_mask_cmp_pd_mask::<_CMP_LT_OQ>(inside, d2, limit);
-                    let mask = _mm256_mask_cmpneq_epi32_mask(mask, id, own);
-                    _mm256_storeu_si256(out.add(count).cast(), _mm256_maskz_compress_epi32(mask, id));
-                    count += mask.count_ones() as usize;
-                }
-                s += 8;
-            }
-        }
-        count
-    }
     /// Bytes held.
     pub fn bytes(&self) -> usize {
-        4 * (self.start.capacity() + self.place.capacity()) + 24 * self.x.capacity()
+        4 * self.start.capacity() + 8 * self.order.capacity() + 24 * self.x.capacity()
     }
 }

@@ -11,6 +11,7 @@
 //! smallest singular value. So the list holds every pair within the cutoff as long as the two largest |u| add up to
 //! no more than σ_min(F) R − cutoff. For a fixed cell this is the skin.
 mod brute_force;
+mod candidates;
 mod cell_grid;
 mod kd_tree;
 mod rows;
@@ -20,6 +21,7 @@ pub use rows::{BLOCK, WIDTH};
 
 use crate::parallel;
 use crate::{Archive, ArchiveError, Cell, Mat3, System, Vec3};
+use candidates::Candidates;
 use cell_grid::Grid;
 use rayon::prelude::*;
 use rows::Block;
@@ -157,19 +159,21 @@ impl NeighborList {
         let (grid, centers, backend) = (&self.grid, &self.sites.centers, self.backend.0);
         let dummy = sites.len() as u32;
         self.blocks.resize_with(centers.len().div_ceil(BLOCK), Block::default);
-        let fill = |b: usize, block: &mut Block| {
+        let candidates = Candidates::of(grid);
+        let fill = |candidates: &mut Candidates, (b, block): (usize, &mut Block)| {
             let centers = &centers[b * BLOCK..((b + 1) * BLOCK).min(centers.len())];
             block.clear();
             match (backend, &tree) {
                 (Search::KdTree, Some(tree)) => tree.search(sites, centers, reach, dummy, block),
                 (Search::BruteForce, _) => brute_force::search(sites, centers, reach, dummy, block),
-                _ => grid.search(centers, dummy, block),
+                _ => candidates.search(grid, centers, dummy, block),
             }
         };
         if self.blocks.len() <= 2 {
-            self.blocks.iter_mut().enumerate().for_each(|(b, block)| fill(b, block));
+            let mut own = candidates;
+            self.blocks.iter_mut().enumerate().for_each(|item| fill(&mut own, item));
         } else {
-            self.blocks.par_iter_mut().enumerate().for_each(|(b, block)| fill(b, block));
+            self.blocks.par_iter_mut().enumerate().for_each_init(|| candidates.clone(), fill);
         }
     }
     fn choose(&self) -> (Search, &'static str) {

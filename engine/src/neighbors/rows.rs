@@ -31,7 +31,8 @@ impl Block {
         }
         let count = fill(&mut self.entries[at..]);
         let end = at + count.next_multiple_of(WIDTH);
-        self.entries[at + count..end].fill(dummy);
+        // more than needed, and without a call
+        self.entries[at + count..at + count + WIDTH].copy_from_slice(&[dummy; WIDTH]);
         self.used = end;
         self.start.push(at as u32);
         self.len.push(count as u32);

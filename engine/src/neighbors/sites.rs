@@ -17,8 +17,30 @@ pub(super) struct Sites {
     pub atom: Vec<u32>,
     pub shift: Vec<[i32; 3]>,
     pub centers: Vec<u32>,
-    /// Unsorted sites: atom, translation and whether the site is the atom itself.
-    found: Vec<(u32, [i32; 3], bool)>,
+    /// The unsorted sites, in parts that threads find independently.
+    parts: Vec<Part>,
+    /// Whether a site is its atom itself.
+    is_center: Vec<bool>,
+}
+
+/// A site before sorting.
+#[derive(Clone, Copy, Debug)]
+struct Found {
+    position: [f64; 3],
+    shift: [i32; 3],
+    atom: u32,
+    bin: u32,
+    center: bool,
+}
+
+/// The sites of [`CHUNK`] consecutive atoms: the atoms, then their images.
+#[derive(Clone, Debug, Default)]
+struct Part {
+    sites: Vec<Found>,
+    /// Fractional coordinates of the atoms, wrapped.
+    wrapped: Vec<[f64; 3]>,
+    fractional: Bounds,
+    cartesian: Bounds,
 }
 
 /// r + h n, written out so that every caller rounds alike.
@@ -37,20 +59,32 @@ pub(super) fn lattice(cell: &Cell) -> [f64; 9] {
 /// The largest integer not above x, without a call where the instruction may be missing.
 fn floor(x: f64) -> i32 {
     let whole = x as i32;
-    whole - i32::from(f64::from(whole) > x)
+    whole.saturating_sub(i32::from(f64::from(whole) > x))
 }
 
 /// The smallest and the largest coordinates seen.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Bounds([f64; 3], [f64; 3]);
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self::EMPTY
+    }
+}
 
 impl Bounds {
     const EMPTY: Self = Self([f64::INFINITY; 3], [f64::NEG_INFINITY; 3]);
     fn add(&mut self, p: &[f64; 3]) {
         for k in 0..3 {
-            self.0[k] = self.0[k].min(p[k]);
-            self.1[k] = self.1[k].max(p[k]);
+            self.0[k] = if p[k] < self.0[k] { p[k] } else { self.0[k] };
+            self.1[k] = if p[k] > self.1[k] { p[k] } else { self.1[k] };
         }
+    }
+    fn join(self, other: &Self) -> Self {
+        Self(
+            std::array::from_fn(|k| self.0[k].min(other.0[k])),
+            std::array::from_fn(|k| self.1[k].max(other.1[k])),
+        )
     }
     fn grown(self, by: [f64; 3]) -> Self {
         Self(std::array::from_fn(|k| self.0[k] - by[k]), std::array::from_fn(|k| self.1[k] + by[k]))
@@ -63,32 +97,48 @@ impl Bounds {
 impl Sites {
     /// Finds and orders the sites of a geometry whose coordinates are all finite.
     pub fn build(&mut self, system: &System, positions: &[Vec3], cell: &Cell, reach: f64, grid: &mut Grid) {
-        let h = lattice(cell);
-        self.find(positions, cell, reach);
-        let mut bounds = Bounds::EMPTY;
-        for &(i, n, _) in &self.found {
-            bounds.add(&image(&h, &positions[i as usize], n));
-        }
-        grid.lay(bounds.0, bounds.1, reach, self.found.len());
-        let places = grid.sort(self.found.iter().map(|&(i, n, _)| image(&h, &positions[i as usize], n)));
-        let count = self.found.len();
+        let count = self.find(positions, cell, reach);
+        let bounds = self.parts.iter().fold(Bounds::EMPTY, |b, p| b.join(&p.cartesian));
+        grid.lay(bounds.0, bounds.1, reach, count);
+        let bins = &*grid;
+        each(&mut self.parts, |_, part| {
+            for site in &mut part.sites {
+                site.bin = bins.bin(&site.position);
+            }
+        });
+        let parts = &self.parts;
+        grid.sort(parts.len(), |k| parts[k].sites.iter().map(|s| s.bin));
         self.site.resize(count + 1, Site::default());
+        self.site[count] = Site { position: [NOWHERE; 3], species: 0.0 };
         self.atom.resize(count, 0);
         self.shift.resize(count, [0; 3]);
-        self.centers.clear();
-        self.centers.reserve_exact(positions.len());
-        for (&(i, n, center), &place) in self.found.iter().zip(places) {
-            let place = place as usize;
-            self.atom[place] = i;
-            self.shift[place] = n;
-            if center {
-                self.centers.push(place as u32);
-            }
+        self.is_center.resize(count, false);
+        let types = system.types();
+        let mut tasks: Vec<Task<'_>> = self.site[..count]
+            .chunks_mut(CHUNK)
+            .zip(self.atom.chunks_mut(CHUNK).zip(self.shift.chunks_mut(CHUNK)))
+            .zip(self.is_center.chunks_mut(CHUNK).zip(grid.order.chunks(CHUNK)))
+            .zip(grid.x[..count].chunks_mut(CHUNK))
+            .zip(grid.y[..count].chunks_mut(CHUNK).zip(grid.z[..count].chunks_mut(CHUNK)))
+            .map(|((((site, (atom, shift)), (is_center, order)), x), (y, z))| Task {
+                site,
+                atom,
+                shift,
+                is_center,
+                order,
+                x,
+                y,
+                z,
+            })
+            .collect();
+        each(&mut tasks, |_, task| task.gather(parts, types));
+        self.centers.resize(positions.len() + 1, 0);
+        let mut next = 0;
+        for (place, &center) in self.is_center.iter().enumerate() {
+            self.centers[next] = place as u32;
+            next += usize::from(center);
         }
-        self.centers.sort_unstable();
-        self.site[count] = Site { position: [NOWHERE; 3], species: 0.0 };
-        self.refresh(system, positions, cell);
-        grid.coordinates(&self.site);
+        self.centers.truncate(positions.len());
     }
     /// Puts every site where its atom says.
     pub fn refresh(&mut self, system: &System, positions: &[Vec3], cell: &Cell) {
@@ -111,55 +161,119 @@ impl Sites {
             sites.par_chunks_mut(CHUNK).enumerate().for_each(|(b, s)| chunk(b, s));
         }
     }
-    /// The atoms, wrapped into the cell, and the images within `reach` of the region they fill.
-    fn find(&mut self, positions: &[Vec3], cell: &Cell, reach: f64) {
+    /// The atoms, wrapped into the cell, and the images within `reach` of the region they fill. Returns how many.
+    fn find(&mut self, positions: &[Vec3], cell: &Cell, reach: f64) -> usize {
         let (h, inverse, periodic) = (lattice(cell), cell.inverse(), cell.periodic());
-        let wrap = |r: &Vec3| {
-            let s = inverse * r;
-            let n: [i32; 3] = std::array::from_fn(|k| if periodic[k] { -(s[k].floor() as i32) } else { 0 });
-            ([s[0] + f64::from(n[0]), s[1] + f64::from(n[1]), s[2] + f64::from(n[2])], n)
-        };
-        let (mut fractional, mut cartesian) = (Bounds::EMPTY, Bounds::EMPTY);
-        for r in positions {
-            let (s, n) = wrap(r);
-            fractional.add(&s);
-            cartesian.add(&image(&h, r, n));
-        }
+        let chunks = positions.len().div_ceil(CHUNK);
+        self.parts.resize_with(chunks, Part::default);
+        each(&mut self.parts, |b, part| {
+            (part.fractional, part.cartesian) = (Bounds::EMPTY, Bounds::EMPTY);
+            part.sites.clear();
+            part.wrapped.clear();
+            let (first, last) = (b * CHUNK, ((b + 1) * CHUNK).min(positions.len()));
+            for (i, r) in (first..last).zip(&positions[first..last]) {
+                let s = inverse * r;
+                let shift = std::array::from_fn(|k| if periodic[k] { -floor(s[k]) } else { 0 });
+                let s = std::array::from_fn(|k| s[k] + f64::from(shift[k]));
+                let position = image(&h, r, shift);
+                part.fractional.add(&s);
+                part.cartesian.add(&position);
+                part.wrapped.push(s);
+                part.sites.push(Found { position, shift, atom: i as u32, bin: 0, center: true });
+            }
+        });
+        let whole = |of: fn(&Part) -> &Bounds| self.parts.iter().fold(Bounds::EMPTY, |b, p| b.join(of(p)));
         // a margin far above rounding: an image too many costs nothing, one too few is wrong
         let reach = reach * (1.0 + 1e-9);
-        let region = fractional.grown(cell.heights().map(|height| reach / height));
-        let cartesian = cartesian.grown([reach; 3]);
-        self.found.clear();
-        for (i, r) in positions.iter().enumerate() {
-            let (s, wrapped) = wrap(r);
-            let range: [(i32, i32); 3] = std::array::from_fn(|k| {
-                if periodic[k] {
-                    let (low, high) = (region.0[k] - s[k], region.1[k] - s[k]);
-                    // most atoms have no image along this direction
-                    (if low > -1.0 { 0 } else { low.ceil() as i32 }, if high < 1.0 { 0 } else { floor(high) })
-                } else {
-                    (0, 0)
+        let region = whole(|p| &p.fractional).grown(cell.heights().map(|height| reach / height));
+        let cartesian = whole(|p| &p.cartesian).grown([reach; 3]);
+        each(&mut self.parts, |_, part| {
+            for k in 0..part.wrapped.len() {
+                let s = part.wrapped[k];
+                let (low, high): ([f64; 3], [f64; 3]) = (
+                    std::array::from_fn(|k| region.0[k] - s[k]),
+                    std::array::from_fn(|k| region.1[k] - s[k]),
+                );
+                // most atoms have no image
+                if (0..3).all(|k| !periodic[k] || (low[k] > -1.0 && high[k] < 1.0)) {
+                    continue;
                 }
-            });
-            for a in range[0].0..=range[0].1 {
-                for b in range[1].0..=range[1].1 {
-                    for c in range[2].0..=range[2].1 {
-                        let center = [a, b, c] == [0; 3];
-                        let n = [wrapped[0] + a, wrapped[1] + b, wrapped[2] + c];
-                        if center || cartesian.holds(&image(&h, r, n)) {
-                            self.found.push((i as u32, n, center));
+                let range: [(i32, i32); 3] =
+                    std::array::from_fn(
+                        |k| {
+                            if periodic[k] { (-floor(-low[k]), floor(high[k])) } else { (0, 0) }
+                        },
+                    );
+                let Found { shift: wrapped, atom, .. } = part.sites[k];
+                let r = &positions[atom as usize];
+                for a in range[0].0..=range[0].1 {
+                    for b in range[1].0..=range[1].1 {
+                        for c in range[2].0..=range[2].1 {
+                            if [a, b, c] == [0; 3] {
+                                continue;
+                            }
+                            let shift = [wrapped[0] + a, wrapped[1] + b, wrapped[2] + c];
+                            let position = image(&h, r, shift);
+                            if cartesian.holds(&position) {
+                                part.cartesian.add(&position);
+                                part.sites.push(Found { position, shift, atom, bin: 0, center: false });
+                            }
                         }
                     }
                 }
             }
-        }
-        assert!(self.found.len() < u32::MAX as usize, "more than 2^32 atoms and images");
+        });
+        let count = self.parts.iter().map(|p| p.sites.len()).sum::<usize>();
+        assert!(count < u32::MAX as usize, "more than 2^32 atoms and images");
+        count
     }
     /// Bytes held.
     pub fn bytes(&self) -> usize {
         self.site.capacity() * size_of::<Site>()
             + (self.atom.capacity() + self.centers.capacity()) * 4
             + self.shift.capacity() * 12
-            + self.found.capacity() * size_of::<(u32, [i32; 3], bool)>()
+            + self.is_center.capacity()
+            + self.parts.iter().map(Part::bytes).sum::<usize>()
+    }
+}
+
+impl Part {
+    fn bytes(&self) -> usize {
+        self.sites.capacity() * size_of::<Found>() + self.wrapped.capacity() * size_of::<[f64; 3]>()
+    }
+}
+
+/// A run of places to be filled.
+struct Task<'a> {
+    site: &'a mut [Site],
+    atom: &'a mut [u32],
+    shift: &'a mut [[i32; 3]],
+    is_center: &'a mut [bool],
+    order: &'a [[u32; 2]],
+    x: &'a mut [f64],
+    y: &'a mut [f64],
+    z: &'a mut [f64],
+}
+
+impl Task<'_> {
+    fn gather(&mut self, parts: &[Part], types: &[u16]) {
+        for (k, &[part, number]) in self.order.iter().enumerate() {
+            let found = &parts[part as usize].sites[number as usize];
+            let species = f64::from(types[found.atom as usize]);
+            self.site[k] = Site { position: found.position, species };
+            self.atom[k] = found.atom;
+            self.shift[k] = found.shift;
+            self.is_center[k] = found.center;
+            [self.x[k], self.y[k], self.z[k]] = found.position;
+        }
+    }
+}
+
+/// Calls `f(k, &mut items[k])` for every item, in parallel when there are many.
+fn each<T: Send>(items: &mut [T], f: impl Fn(usize, &mut T) + Sync) {
+    if items.len() <= 2 {
+        items.iter_mut().enumerate().for_each(|(k, x)| f(k, x));
+    } else {
+        items.par_iter_mut().enumerate().for_each(|(k, x)| f(k, x));
     }
 }
