@@ -1,9 +1,10 @@
 //! The search through a grid of bins: the candidates of a few neighbouring bins are gathered once and then tested
 //! against each of their centres.
 //!
-//! With AVX-512 sixteen candidates are tested at a time, in single precision relative to a point nearby. A centre
+//! With AVX-512 sixteen candidates are tested at a time, in single precision relative to a site nearby. A centre
 //! with a candidate so close to the list radius that rounding could matter is searched again in double precision,
 //! so rows are those of the rule that all backends share.
+use super::Site;
 use super::cell_grid::{Grid, distance_squared};
 use super::rows::Block;
 
@@ -28,44 +29,40 @@ impl Candidates {
         Self { width: 1, ..Self::default() }
     }
     /// Rows of the given centres.
-    pub fn search(&mut self, grid: &Grid, centers: &[u32], dummy: u32, block: &mut Block) {
-        let mut group = [usize::MAX; 3];
-        let mut most = 0;
+    pub fn search(&mut self, grid: &Grid, sites: &[Site], centers: &[u32], dummy: u32, block: &mut Block) {
+        let (mut end, mut most) = (0, 0);
         for &c in centers {
-            let k = c as usize;
-            let center = [grid.x[k], grid.y[k], grid.z[k]];
-            let [x, y, z] = grid.bin_of(&center);
-            let own = [x / self.width, y, z];
-            if own != group {
-                group = own;
-                grid.runs([own[0] * self.width, y, z], self.width, &mut self.runs);
+            if c >= end {
+                let [x, y, z] = grid.bin_of(&sites[c as usize].position);
+                let bin = [x / self.width * self.width, y, z];
+                end = grid.end(bin, self.width);
+                grid.runs(bin, self.width, &mut self.runs);
                 most = self.runs.iter().map(|r| (r.1 - r.0) as usize).sum();
                 #[cfg(target_arch = "x86_64")]
                 if let Some(gathered) = &mut self.wide {
-                    gathered.gather(grid, &self.runs, most, center);
+                    gathered.gather(grid, &self.runs, most, c);
                 }
             }
             block.push(most, dummy, |row| {
                 #[cfg(target_arch = "x86_64")]
-                if let Some(count) = self.wide.as_ref().and_then(|w| w.near(c, center, row)) {
+                if let Some(count) = self.wide.as_ref().and_then(|w| w.near(grid, c, row)) {
                     return count;
                 }
-                near(grid, c, center, &self.runs, row)
+                near(sites, grid.reach, c, &self.runs, row)
             });
         }
     }
 }
 
 /// The sites of the runs that are within reach of the centre. Returns how many.
-fn near(grid: &Grid, own: u32, center: [f64; 3], runs: &[(u32, u32)], row: &mut [u32]) -> usize {
-    let limit = grid.reach * grid.reach;
+fn near(sites: &[Site], reach: f64, own: u32, runs: &[(u32, u32)], row: &mut [u32]) -> usize {
+    let center = sites[own as usize].position;
+    let limit = reach * reach;
     let mut count = 0;
     for &(from, to) in runs {
-        for s in from..to {
-            let k = s as usize;
-            let d2 = distance_squared(&center, &[grid.x[k], grid.y[k], grid.z[k]]);
+        for (s, site) in (from..to).zip(&sites[from as usize..to as usize]) {
             row[count] = s;
-            count += usize::from(d2 < limit && s != own);
+            count += usize::from(distance_squared(&center, &site.position) < limit && s != own);
         }
     }
     count
@@ -82,21 +79,30 @@ mod wide {
     pub const BINS: usize = 4;
     /// Candidates tested at a time.
     const LANES: usize = 16;
-    const _: () = assert!(PADDING >= LANES && 2 * super::super::WIDTH >= LANES);
+    const _: () = assert!(PADDING >= 2 * LANES && 2 * super::super::WIDTH >= LANES);
 
-    /// True when the machine can and single precision has the range.
+    /// True when the machine can and the steps of the grid are fine enough.
     pub fn suits(grid: &Grid) -> bool {
-        has!("avx512f") && has!("popcnt") && grid.reach > 1e-6 && grid.farthest(BINS) < 1e12
+        let (square, margin) = limits(grid);
+        has!("avx512f") && has!("popcnt") && margin < 0.01 * square
+    }
+    /// The square of the list radius R in steps, and by how much a square of a distance near it may be wrong: with
+    /// coordinates up to D steps, differences are wrong by less than 1 + D 2^-23, squares of distances by four times R
+    /// times that and R² 2^-22. This is twice as much.
+    fn limits(grid: &Grid) -> (f64, f64) {
+        let reach = grid.reach * grid.steps;
+        let error = 2.0 + grid.farthest(BINS) * grid.steps * 2f64.powi(-22);
+        (reach * reach, 4.0 * (reach * error + error * error) + reach * reach * 2f64.powi(-21))
     }
 
-    /// Candidates of a few bins: coordinates relative to `origin`, and sites. Behind the last one there are
+    /// Candidates of a few bins: coordinates relative to `origin` in steps, and sites. Behind the last one there are
     /// [`LANES`] that are far away.
     #[derive(Clone, Debug, Default)]
     pub struct Gathered {
         /// Squares of distances below which a candidate is surely, and above which it is surely not a neighbour.
         sure: f32,
         limit: f32,
-        origin: [f64; 3],
+        origin: [i32; 3],
         x: Vec<f32>,
         y: Vec<f32>,
         z: Vec<f32>,
@@ -106,22 +112,21 @@ mod wide {
 
     impl Gathered {
         pub fn of(grid: &Grid) -> Self {
-            // Coordinates up to D are wrong by D 2^-24 at most, differences by 4 D 2^-24, squares of distances near
-            // R by R D 2^-20 or so; this is twice that.
-            let square = grid.reach * grid.reach;
-            let margin = square.max(grid.reach * grid.farthest(BINS)) * 2f64.powi(-19);
+            let (square, margin) = limits(grid);
             Self { sure: (square - margin) as f32, limit: (square + margin) as f32, ..Self::default() }
         }
         /// Takes the sites of the runs, `most` in all.
-        pub fn gather(&mut self, grid: &Grid, runs: &[(u32, u32)], most: usize, origin: [f64; 3]) {
-            if self.site.len() < most + 2 * LANES {
+        pub fn gather(&mut self, grid: &Grid, runs: &[(u32, u32)], most: usize, origin: u32) {
+            let room = most + 3 * LANES;
+            if self.site.len() < room {
                 for v in [&mut self.x, &mut self.y, &mut self.z] {
-                    v.resize(most + 2 * LANES, 0.0);
+                    v.resize(room, 0.0);
                 }
-                self.site.resize(most + 2 * LANES, 0);
+                self.site.resize(room, 0);
             }
             self.count = most;
-            self.origin = origin;
+            let o = origin as usize;
+            self.origin = [grid.x[o], grid.y[o], grid.z[o]];
             // SAFETY: the machine has AVX-512 (see `suits`); runs lie within the sites, whose coordinates are followed
             // by PADDING more, and there is room for whole vectors.
             unsafe { self.fill(grid, runs) }
@@ -130,29 +135,33 @@ mod wide {
         unsafe fn fill(&mut self, grid: &Grid, runs: &[(u32, u32)]) {
             let lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
             let axes = [
-                (grid.x.as_ptr(), self.x.as_mut_ptr(), _mm512_set1_pd(self.origin[0])),
-                (grid.y.as_ptr(), self.y.as_mut_ptr(), _mm512_set1_pd(self.origin[1])),
-                (grid.z.as_ptr(), self.z.as_mut_ptr(), _mm512_set1_pd(self.origin[2])),
+                (grid.x.as_ptr(), self.x.as_mut_ptr(), _mm512_set1_epi32(self.origin[0])),
+                (grid.y.as_ptr(), self.y.as_mut_ptr(), _mm512_set1_epi32(self.origin[1])),
+                (grid.z.as_ptr(), self.z.as_mut_ptr(), _mm512_set1_epi32(self.origin[2])),
             ];
             let site = self.site.as_mut_ptr();
             let mut at = 0;
             for &(from, to) in runs {
                 let (from, len) = (from as usize, (to - from) as usize);
                 let mut k = 0;
-                while k < len {
-                    // SAFETY: as the caller promises
-                    unsafe {
-                        for (read, write, origin) in axes {
-                            for half in [0, LANES / 2] {
-                                let x = _mm512_loadu_pd(read.add(from + k + half));
-                                let x = _mm512_cvtpd_ps(_mm512_sub_pd(x, origin));
-                                _mm256_storeu_ps(write.add(at + k + half), x);
+                // two vectors hold most runs; doing both always spares a branch that nobody can foresee
+                loop {
+                    for k in [k, k + LANES] {
+                        // SAFETY: as the caller promises
+                        unsafe {
+                            for (read, write, origin) in axes {
+                                let x = _mm512_loadu_si512(read.add(from + k).cast());
+                                let x = _mm512_cvtepi32_ps(_mm512_sub_epi32(x, origin));
+                                _mm512_storeu_ps(write.add(at + k), x);
                             }
+                            let sites = _mm512_add_epi32(_mm512_set1_epi32((from + k) as i32), lanes);
+                            _mm512_storeu_si512(site.add(at + k).cast(), sites);
                         }
-                        let sites = _mm512_add_epi32(_mm512_set1_epi32((from + k) as i32), lanes);
-                        _mm512_storeu_si512(site.add(at + k).cast(), sites);
                     }
-                    k += LANES;
+                    k += 2 * LANES;
+                    if k >= len {
+                        break;
+                    }
                 }
                 at += len;
             }
@@ -165,13 +174,15 @@ mod wide {
         }
         /// The neighbours of a centre, or `None` where single precision cannot tell.
         #[inline]
-        pub fn near(&self, own: u32, center: [f64; 3], row: &mut [u32]) -> Option<usize> {
+        pub fn near(&self, grid: &Grid, own: u32, row: &mut [u32]) -> Option<usize> {
+            let k = own as usize;
+            let center = [grid.x[k], grid.y[k], grid.z[k]];
             assert!(row.len() >= self.count + LANES);
             // SAFETY: the machine has AVX-512 and POPCNT (see `suits`), and the row has room.
             unsafe { self.test(own, center, row) }
         }
         #[target_feature(enable = "avx512f,popcnt")]
-        unsafe fn test(&self, own: u32, center: [f64; 3], row: &mut [u32]) -> Option<usize> {
+        unsafe fn test(&self, own: u32, center: [i32; 3], row: &mut [u32]) -> Option<usize> {
             let at = |k: usize| _mm512_set1_ps((center[k] - self.origin[k]) as f32);
             let [cx, cy, cz] = [at(0), at(1), at(2)];
             let (sure, limit) = (_mm512_set1_ps(self.sure), _mm512_set1_ps(self.limit));

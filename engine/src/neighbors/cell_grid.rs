@@ -12,7 +12,7 @@ const BINS_PER_REACH: [f64; 3] = [4.0, 2.0, 2.0];
 /// Largest number of bins per site; sparse systems get larger bins.
 const BINS_PER_SITE: f64 = 2.0;
 /// Coordinates behind those of the last site, for loads of whole vectors.
-pub(super) const PADDING: usize = 16;
+pub(super) const PADDING: usize = 32;
 
 /// |a - b|²; every backend decides by this expression.
 #[inline]
@@ -37,9 +37,12 @@ pub(super) struct Grid {
     start: Vec<u32>,
     /// Part and number of the found site at each place.
     pub(super) order: Vec<[u32; 2]>,
-    pub(super) x: Vec<f64>,
-    pub(super) y: Vec<f64>,
-    pub(super) z: Vec<f64>,
+    /// Steps of the whole-number coordinates per Å.
+    pub(super) steps: f64,
+    /// Coordinates of the sites relative to the corner of the grid, in steps, rounded down.
+    pub(super) x: Vec<i32>,
+    pub(super) y: Vec<i32>,
+    pub(super) z: Vec<i32>,
     /// True when bins had to be larger than the list radius asks for.
     sparse: bool,
 }
@@ -63,6 +66,7 @@ impl Grid {
         self.count = count(scale).map(|n| n as usize);
         self.edge = std::array::from_fn(|k| extent[k] / self.count[k] as f64);
         self.inverse_edge = self.edge.map(|e| 1.0 / e);
+        self.steps = 2f64.powi(30) / extent.into_iter().fold(0.0, f64::max);
         // bins that far apart have at least this gap between them; the margin is far above rounding
         let reach = reach * (1.0 + 1e-9);
         let gap = |k: usize, bins: usize| bins.saturating_sub(1) as f64 * self.edge[k];
@@ -96,6 +100,15 @@ impl Grid {
     pub fn bin(&self, p: &[f64; 3]) -> u32 {
         self.rank(self.bin_of(p)) as u32
     }
+    /// A point relative to the corner of the grid, in steps, rounded down.
+    #[inline]
+    pub fn stepped(&self, p: &[f64; 3]) -> [i32; 3] {
+        std::array::from_fn(|k| ((p[k] - self.origin[k]) * self.steps) as i32)
+    }
+    /// The first place behind `width` bins along x from the bin at `b` on.
+    pub fn end(&self, [x, y, z]: [usize; 3], width: usize) -> u32 {
+        self.start[self.rank([(x + width).min(self.count[0]) - 1, y, z]) + 1]
+    }
     /// The bin of a point along x, y and z.
     #[inline]
     pub fn bin_of(&self, p: &[f64; 3]) -> [usize; 3] {
@@ -123,7 +136,7 @@ impl Grid {
         }
         self.start.pop();
         for v in [&mut self.x, &mut self.y, &mut self.z] {
-            v.resize(total as usize + PADDING, 0.0);
+            v.resize(total as usize + PADDING, 0);
         }
     }
     /// Upper bound of how far along an axis a candidate of [`Grid::runs`] is from a point in one of `width` bins.
@@ -160,6 +173,6 @@ impl Grid {
     }
     /// Bytes held.
     pub fn bytes(&self) -> usize {
-        4 * self.start.capacity() + 8 * self.order.capacity() + 24 * self.x.capacity()
+        4 * self.start.capacity() + 8 * self.order.capacity() + 12 * self.x.capacity()
     }
 }

@@ -166,7 +166,7 @@ impl NeighborList {
             match (backend, &tree) {
                 (Search::KdTree, Some(tree)) => tree.search(sites, centers, reach, dummy, block),
                 (Search::BruteForce, _) => brute_force::search(sites, centers, reach, dummy, block),
-                _ => candidates.search(grid, centers, dummy, block),
+                _ => candidates.search(grid, sites, centers, dummy, block),
             }
         };
         if self.blocks.len() <= 2 {

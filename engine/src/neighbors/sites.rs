@@ -30,6 +30,7 @@ struct Found {
     shift: [i32; 3],
     atom: u32,
     bin: u32,
+    stepped: [i32; 3],
     center: bool,
 }
 
@@ -104,6 +105,7 @@ impl Sites {
         each(&mut self.parts, |_, part| {
             for site in &mut part.sites {
                 site.bin = bins.bin(&site.position);
+                site.stepped = bins.stepped(&site.position);
             }
         });
         let parts = &self.parts;
@@ -179,7 +181,14 @@ impl Sites {
                 part.fractional.add(&s);
                 part.cartesian.add(&position);
                 part.wrapped.push(s);
-                part.sites.push(Found { position, shift, atom: i as u32, bin: 0, center: true });
+                part.sites.push(Found {
+                    position,
+                    shift,
+                    atom: i as u32,
+                    bin: 0,
+                    stepped: [0; 3],
+                    center: true,
+                });
             }
         });
         let whole = |of: fn(&Part) -> &Bounds| self.parts.iter().fold(Bounds::EMPTY, |b, p| b.join(of(p)));
@@ -216,7 +225,14 @@ impl Sites {
                             let position = image(&h, r, shift);
                             if cartesian.holds(&position) {
                                 part.cartesian.add(&position);
-                                part.sites.push(Found { position, shift, atom, bin: 0, center: false });
+                                part.sites.push(Found {
+                                    position,
+                                    shift,
+                                    atom,
+                                    bin: 0,
+                                    stepped: [0; 3],
+                                    center: false,
+                                });
                             }
                         }
                     }
@@ -250,9 +266,9 @@ struct Task<'a> {
     shift: &'a mut [[i32; 3]],
     is_center: &'a mut [bool],
     order: &'a [[u32; 2]],
-    x: &'a mut [f64],
-    y: &'a mut [f64],
-    z: &'a mut [f64],
+    x: &'a mut [i32],
+    y: &'a mut [i32],
+    z: &'a mut [i32],
 }
 
 impl Task<'_> {
@@ -264,7 +280,7 @@ impl Task<'_> {
             self.atom[k] = found.atom;
             self.shift[k] = found.shift;
             self.is_center[k] = found.center;
-            [self.x[k], self.y[k], self.z[k]] = found.position;
+            [self.x[k], self.y[k], self.z[k]] = found.stepped;
         }
     }
 }
