@@ -1,5 +1,5 @@
 //! `caloron bench INPUT.toml`
-use super::Threads;
+use super::{Threads, in_pool};
 use crate::input::InputFile;
 use crate::{Failure, run};
 use caloron_engine::{Simulation, UnitSystem, units::FEMTOSECOND};
@@ -36,12 +36,16 @@ struct Line {
 pub(super) fn execute(a: &Arguments) -> Result<(), Failure> {
     let file = InputFile::read(&a.input)?;
     let threads = a.threads.apply(file.document.threads)?;
+    in_pool(|| time(&file, a.steps, threads))
+}
+
+fn time(file: &InputFile, steps: Option<u64>, threads: usize) -> Result<(), Failure> {
     let plan = file.build()?;
     let Some(first) = plan.stages.into_iter().next() else {
         return Err(Failure::input("the input has no stage to time"));
     };
     let mut stage = first.into_stage();
-    stage.steps = a.steps.unwrap_or(stage.steps);
+    stage.steps = steps.unwrap_or(stage.steps);
     let mut simulation =
         Simulation::new(plan.system, plan.state, plan.evaluator, plan.seed).guarded(plan.guard);
     let failed = |e| run::simulation_failure(&e);

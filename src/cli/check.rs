@@ -1,5 +1,5 @@
 //! `caloron check INPUT.toml`
-use super::Threads;
+use super::{Threads, in_pool};
 use crate::input::{InputFile, OutputPlan, Plan};
 use crate::run::{self, StageRun, clock, short};
 use crate::{Failure, frames};
@@ -26,12 +26,16 @@ const TIMING: Duration = Duration::from_millis(1500);
 pub(super) fn execute(a: &Arguments) -> Result<(), Failure> {
     let file = InputFile::read(&a.input)?;
     let threads = a.threads.apply(file.document.threads)?;
+    in_pool(|| check(&file, threads, !a.no_gate))
+}
+
+fn check(file: &InputFile, threads: usize, gated: bool) -> Result<(), Failure> {
     let mut plan = file.build()?;
     describe(&plan, threads);
     for warning in &plan.warnings {
         println!("  warning: {warning}");
     }
-    let gate = if a.no_gate { Ok(()) } else { super::gate::run(&mut plan) };
+    let gate = if gated { super::gate::run(&mut plan) } else { Ok(()) };
     let output = plan.output.clone();
     let units = plan.units;
     let (system, state) = (plan.system.clone(), plan.state.clone());

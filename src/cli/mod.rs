@@ -81,10 +81,17 @@ impl Threads {
         let n = self.threads.map(usize::from).or(otherwise).unwrap_or(0);
         rayon::ThreadPoolBuilder::new()
             .num_threads(n)
+            .stack_size(16 << 20)
             .build_global()
             .map_err(|e| Failure::other(format!("cannot start {n} threads: {e}")))?;
         Ok(rayon::current_num_threads())
     }
+}
+
+/// Does work on a thread of the pool. Parallel loops started there need no thread to be woken for the loop itself,
+/// which a step of a small system would feel.
+pub(crate) fn in_pool<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    rayon::scope(|_| work())
 }
 
 /// A new extended XYZ file (or whatever its name says) for results.

@@ -1,5 +1,5 @@
 //! `caloron resume DIR`
-use super::Threads;
+use super::{Threads, in_pool};
 use crate::Failure;
 use crate::run::{Options, Session};
 use std::path::PathBuf;
@@ -17,5 +17,6 @@ pub(super) struct Arguments {
 
 pub(super) fn execute(a: &Arguments) -> Result<(), Failure> {
     let threads = a.threads.apply(None)?;
-    Session::resume(&a.directory, Options { quiet: a.quiet, threads })?.execute()
+    let options = Options { quiet: a.quiet, threads };
+    in_pool(|| Session::resume(&a.directory, options)?.execute())
 }

@@ -1,5 +1,5 @@
 //! `caloron run INPUT.toml`
-use super::Threads;
+use super::{Threads, in_pool};
 use crate::Failure;
 use crate::input::InputFile;
 use crate::run::{Options, Session};
@@ -23,5 +23,6 @@ pub(super) fn execute(a: &Arguments) -> Result<(), Failure> {
     let file = InputFile::read(&a.input)?;
     let threads = a.threads.apply(file.document.threads)?;
     let directory = a.out.clone().unwrap_or_else(|| a.input.with_extension(""));
-    Session::start(file.build()?, &directory, Options { quiet: a.quiet, threads })?.execute()
+    let options = Options { quiet: a.quiet, threads };
+    in_pool(|| Session::start(file.build()?, &directory, options)?.execute())
 }
