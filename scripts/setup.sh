@@ -17,7 +17,7 @@ if ! command -v cmake >/dev/null 2>&1; then
     if [ ! -x "$tools/cmake/data/bin/cmake" ]; then
         echo "setup: installing cmake with pip into target/tools" >&2
         need python3 "it is needed to install cmake"
-        python3 -m pip install --quiet --disable-pip-version-check --target "$tools" cmake
+        python3 -m pip install --quiet --disable-pip-version-check --target "$tools" "cmake<4"
     fi
     PATH=$tools/cmake/data/bin:$PATH
     export PATH
