@@ -3,7 +3,7 @@
 #
 # What may be installed: cmake (builds the chemfiles library), from pip into target/tools, without root.
 set -eu
-cd "$(dirname "$0")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 need() {
     command -v "$1" >/dev/null 2>&1 || { echo "setup: $1 is missing: $2" >&2; exit 1; }
