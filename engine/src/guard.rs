@@ -12,7 +12,7 @@
 //! not dynamics: of the three limits only the finiteness of the numbers says something about them.
 use crate::error::Divergence;
 use crate::quantity::{Force, Length, Temperature};
-use crate::{Cell, Outputs, Quantity, SpecError, State, System, UnitSystem, Vec3, parallel};
+use crate::{Outputs, Quantity, SpecError, State, System, UnitSystem, Vec3, parallel};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::fmt::Write;
@@ -95,7 +95,7 @@ impl Limits {
         state: &State,
         outputs: &Outputs,
         kt: f64,
-        earlier: Option<&Earlier>,
+        earlier: Option<&State>,
     ) -> Result<(), Divergence> {
         if !outputs.energy.is_finite() {
             return Err(Divergence::Energy(outputs.energy));
@@ -116,7 +116,7 @@ impl Limits {
         }
         if let Some(earlier) = earlier {
             let steps = state.step.saturating_sub(earlier.step).max(1) as f64;
-            if let Some((atom, distance)) = earlier.farthest(state, self.max_displacement * steps) {
+            if let Some((atom, distance)) = farthest_move(earlier, state, self.max_displacement * steps) {
                 let distance = distance / steps;
                 if distance.is_nan() || distance > self.max_displacement {
                     return Err(Divergence::Displacement { atom, distance, limit: self.max_displacement });
@@ -127,38 +127,16 @@ impl Limits {
     }
 }
 
-/// An earlier geometry to measure displacements from. It is no part of a checkpoint: after a restart the
-/// restored state takes its place.
-#[derive(Clone, Debug)]
-pub struct Earlier {
-    positions: Vec<Vec3>,
-    cell: Cell,
-    step: u64,
-}
-
-impl Earlier {
-    /// The geometry of a state.
-    pub fn of(state: &State) -> Self {
-        Self { positions: state.positions().to_vec(), cell: state.cell().clone(), step: state.step }
-    }
-    /// Takes the geometry of a state; allocates nothing.
-    pub fn update(&mut self, state: &State) {
-        let now = state.positions();
-        parallel::for_each_mut(&mut self.positions, |i, r| *r = now[i]);
-        self.cell = state.cell().clone();
-        self.step = state.step;
-    }
-    /// The atom that moved farthest and how far, not counting the deformation of the cell; `None` when all moved
-    /// less than `limit`.
-    fn farthest(&self, state: &State, limit: f64) -> Option<(usize, f64)> {
-        let (old, new) = (&self.positions, state.positions());
-        let n = old.len().min(new.len());
-        if self.cell == *state.cell() {
-            farthest(n, limit, |i| (new[i] - old[i]).norm_squared())
-        } else {
-            let f = state.cell().matrix() * self.cell.inverse();
-            farthest(n, limit, |i| (new[i] - f * old[i]).norm_squared())
-        }
+/// The atom that moved farthest between two states and how far, not counting the deformation of the cell; `None` when
+/// all moved less than `limit`.
+fn farthest_move(earlier: &State, state: &State, limit: f64) -> Option<(usize, f64)> {
+    let (old, new) = (earlier.positions(), state.positions());
+    let n = old.len().min(new.len());
+    if earlier.cell() == state.cell() {
+        farthest(n, limit, |i| (new[i] - old[i]).norm_squared())
+    } else {
+        let f = state.cell().matrix() * earlier.cell().inverse();
+        farthest(n, limit, |i| (new[i] - f * old[i]).norm_squared())
     }
 }
 
@@ -348,7 +326,7 @@ fn causes(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Species, Vec3};
+    use crate::{Cell, Species};
 
     fn two() -> (System, State, Outputs) {
         let ar = Species { symbol: "Ar".into(), number: Some(18), mass: 39.95 };
@@ -363,7 +341,7 @@ mod tests {
     fn healthy_numbers_pass_and_each_limit_is_seen() {
         let (_, mut state, mut out) = two();
         let limits = Limits::defaults(UnitSystem::Physical);
-        let earlier = Earlier::of(&state);
+        let earlier = state.clone();
         assert_eq!(limits.check(&state, &out, 0.025, Some(&earlier)), Ok(()));
 
         state.step = 1;
@@ -388,7 +366,7 @@ mod tests {
     fn numbers_that_are_not_numbers_are_beyond_every_limit() {
         let (_, mut state, out) = two();
         let limits = Limits::finite_only(UnitSystem::Lj);
-        let earlier = Earlier::of(&state);
+        let earlier = state.clone();
         assert!(matches!(limits.check(&state, &out, f64::NAN, None), Err(Divergence::Temperature { .. })));
         state.positions_mut()[0].x = f64::NAN;
         let lost = limits.check(&state, &out, 0.0, Some(&earlier));
@@ -402,7 +380,7 @@ mod tests {
     fn the_deformation_of_the_cell_is_no_displacement() {
         let (_, mut state, out) = two();
         state.positions_mut()[1].x = 1e5; // far from the origin, unwrapped
-        let earlier = Earlier::of(&state);
+        let earlier = state.clone();
         let f = crate::Mat3::identity() * 1.001;
         let cell = state.cell().deformed(&f).unwrap();
         state.set_cell(cell);

@@ -1,5 +1,5 @@
 //! One run: a state, what drives it and what looks at it.
-use crate::guard::{Earlier, Limits};
+use crate::guard::Limits;
 use crate::observe::{Flow, Frame, Observer};
 use crate::sampler::{Progress, kinetic_energy};
 use crate::{
@@ -35,7 +35,7 @@ pub struct Simulation {
     pub stage_step: u64,
     /// What counts as diverged; `None` checks nothing but the energy.
     pub limits: Option<Limits>,
-    good: Option<(State, Earlier)>,
+    good: Option<State>,
 }
 
 /// Steps between the copies of the state that a diverging run falls back to.
@@ -55,7 +55,7 @@ impl Simulation {
     }
     /// The last state within the limits, at most a few steps old.
     pub fn last_good(&self) -> Option<&State> {
-        self.good.as_ref().map(|g| &g.0)
+        self.good.as_ref()
     }
     /// Degrees of freedom of the kinetic energy in a stage.
     pub fn degrees_of_freedom(&self, stage: &Stage) -> f64 {
@@ -72,7 +72,7 @@ impl Simulation {
     ) -> Result<Flow, EngineError> {
         let flow = self.show(stage, observers, true)?;
         if self.limits.is_some() {
-            self.good = Some((self.state.clone(), Earlier::of(&self.state)));
+            self.good = Some(self.state.clone());
         }
         Ok(flow)
     }
@@ -151,20 +151,17 @@ impl Simulation {
         let limits = if dynamics { limits } else { Limits::finite_only(limits.units) };
         let full = self.stage_step.is_multiple_of(GOOD_EVERY);
         let need = Properties::ENERGY | Properties::FORCES;
-        let dof = self.degrees_of_freedom(stage);
-        let kt = if full && dof > 0.0 { 2.0 * kinetic_energy(&self.system, &self.state) / dof } else { 0.0 };
+        let dof = if full { self.degrees_of_freedom(stage) } else { 0.0 };
+        let kt = if dof > 0.0 { 2.0 * kinetic_energy(&self.system, &self.state) / dof } else { 0.0 };
         let outputs = self.evaluator.ensure(&self.system, &self.state, need, stage.sampler.needs())?;
-        let earlier = if full && dynamics { self.good.as_ref().map(|g| &g.1) } else { None };
+        let earlier = self.good.as_ref().filter(|_| full && dynamics);
         limits
             .check(&self.state, outputs, kt, earlier)
             .map_err(|cause| EngineError::Diverged { step: self.state.step, cause })?;
         if full {
             match &mut self.good {
-                Some((state, earlier)) => {
-                    state.copy_from(&self.state);
-                    earlier.update(&self.state);
-                }
-                None => self.good = Some((self.state.clone(), Earlier::of(&self.state))),
+                Some(good) => good.copy_from(&self.state),
+                None => self.good = Some(self.state.clone()),
             }
         }
         Ok(())
