@@ -1,5 +1,8 @@
-//! What is fixed in a run: species, masses, charges, groups, fixed atoms.
+//! What is fixed in a run: species, masses, charges, groups, fixed atoms, topology.
+use crate::SpecError;
+use crate::topology::Topology;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A kind of atom.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +24,9 @@ pub struct System {
     inverse_masses: Vec<f64>,
     charges: Vec<f64>,
     groups: BTreeMap<String, Vec<u32>>,
+    is_fixed: Vec<bool>,
+    fixed: usize,
+    topology: Arc<Topology>,
     constraints: usize,
 }
 
@@ -33,7 +39,22 @@ impl System {
         let masses: Vec<f64> = types.iter().map(|&t| species[usize::from(t)].mass).collect();
         let inverse_masses = masses.iter().map(|m| 1.0 / m).collect();
         let charges = vec![0.0; types.len()];
-        Self { species, types, masses, inverse_masses, charges, groups: BTreeMap::new(), constraints: 0 }
+        let is_fixed = vec![false; types.len()];
+        let topology = Arc::new(Topology::unconnected(types.len()));
+        let groups = BTreeMap::new();
+        let (fixed, constraints) = (0, 0);
+        Self {
+            species,
+            types,
+            masses,
+            inverse_masses,
+            charges,
+            groups,
+            is_fixed,
+            fixed,
+            topology,
+            constraints,
+        }
     }
     /// Number of atoms.
     pub fn len(&self) -> usize {
@@ -55,11 +76,11 @@ impl System {
     pub fn symbol(&self, atom: usize) -> &str {
         &self.species[usize::from(self.types[atom])].symbol
     }
-    /// Masses, u.
+    /// Masses, u; 0 for virtual sites.
     pub fn masses(&self) -> &[f64] {
         &self.masses
     }
-    /// 1/m, and 0 for fixed atoms: whatever multiplies a force or a noise by it leaves them in place.
+    /// 1/m, and 0 for fixed atoms and virtual sites: whatever multiplies a force or a noise by it leaves them in place.
     pub fn inverse_masses(&self) -> &[f64] {
         &self.inverse_masses
     }
@@ -67,16 +88,51 @@ impl System {
     pub fn charges(&self) -> &[f64] {
         &self.charges
     }
-    /// Replaces the masses (isotopes, hydrogen mass repartitioning). Fixed atoms stay fixed.
+    /// Replaces the masses (isotopes, hydrogen mass repartitioning). Fixed atoms stay fixed, virtual sites massless.
     ///
     /// # Panics
     /// When the count differs.
     pub fn set_masses(&mut self, masses: Vec<f64>) {
         assert_eq!(masses.len(), self.len());
-        for (inv, m) in self.inverse_masses.iter_mut().zip(&masses) {
-            *inv = if *inv == 0.0 { 0.0 } else { 1.0 / m };
-        }
         self.masses = masses;
+        self.update();
+    }
+    /// Bonds, molecules, residues, constraints, virtual sites. Without bonds when nothing was said.
+    pub fn topology(&self) -> &Topology {
+        &self.topology
+    }
+    /// Connects the atoms. Virtual sites lose their mass.
+    ///
+    /// # Errors
+    /// When the topology has another number of atoms, or an atom that is no virtual site has no mass.
+    pub fn set_topology(&mut self, topology: Topology) -> Result<(), SpecError> {
+        if topology.len() != self.len() {
+            let message = format!("a topology of {} atoms for {} atoms", topology.len(), self.len());
+            return Err(SpecError::new("", message));
+        }
+        if let Some(i) = (0..self.len()).find(|&i| !topology.is_site(i) && !(self.masses[i] > 0.0)) {
+            let message = format!("the mass of atom {i} ({}) is {}", self.symbol(i), self.masses[i]);
+            return Err(SpecError::new("", message).hint("only virtual sites are massless"));
+        }
+        self.topology = Arc::new(topology);
+        self.update();
+        Ok(())
+    }
+    /// What follows from masses, fixed atoms and topology.
+    fn update(&mut self) {
+        for i in 0..self.len() {
+            if self.topology.is_site(i) {
+                self.masses[i] = 0.0;
+            }
+            let rests = self.is_fixed[i] || self.topology.is_site(i);
+            self.inverse_masses[i] = if rests { 0.0 } else { 1.0 / self.masses[i] };
+        }
+        self.fixed = (0..self.len()).filter(|&i| self.is_fixed[i] && !self.topology.is_site(i)).count();
+        let fixed = |a: u32| self.is_fixed[a as usize];
+        let distances =
+            self.topology.constraints().iter().filter(|c| !c.atoms.iter().all(|&a| fixed(a))).count();
+        let bodies = self.topology.rigid_bodies().iter().map(|b| 3 * b.atoms.len() - b.degrees_of_freedom());
+        self.constraints = distances + bodies.sum::<usize>();
     }
     /// Replaces the charges.
     ///
@@ -89,16 +145,17 @@ impl System {
     /// Keeps these atoms in place.
     pub fn fix(&mut self, atoms: &[u32]) {
         for &i in atoms {
-            self.inverse_masses[i as usize] = 0.0;
+            self.is_fixed[i as usize] = true;
         }
+        self.update();
     }
     /// True when the atom is kept in place.
     pub fn is_fixed(&self, atom: usize) -> bool {
-        self.inverse_masses[atom] == 0.0
+        self.is_fixed[atom]
     }
-    /// Number of atoms kept in place.
+    /// Number of atoms kept in place, without virtual sites.
     pub fn fixed(&self) -> usize {
-        self.inverse_masses.iter().filter(|m| **m == 0.0).count()
+        self.fixed
     }
     /// Names a group of atoms (sorted indices without doubles).
     pub fn set_group(&mut self, name: impl Into<String>, mut atoms: Vec<u32>) {
@@ -114,35 +171,39 @@ impl System {
     pub fn groups(&self) -> &BTreeMap<String, Vec<u32>> {
         &self.groups
     }
-    /// Number of holonomic constraints.
+    /// Number of holonomic constraints: distances between atoms that are not both fixed, and for a rigid body what its
+    /// atoms lose against free ones.
     pub fn constraints(&self) -> usize {
         self.constraints
     }
-    /// States the number of holonomic constraints.
-    pub fn set_constraints(&mut self, n: usize) {
-        self.constraints = n;
-    }
-    /// Degrees of freedom of the kinetic energy: 3 for each mobile atom, less the constraints, less 3 when the
-    /// total momentum is kept at zero (which fixed atoms make impossible).
+    /// Degrees of freedom of the kinetic energy: 3 for each mobile atom (virtual sites are none), less the constraints,
+    /// less 3 when the total momentum is kept at zero (which fixed atoms make impossible).
     pub fn degrees_of_freedom(&self, momentum_removed: bool) -> usize {
         let fixed = self.fixed();
         let momentum = if momentum_removed && fixed == 0 { 3 } else { 0 };
-        (3 * (self.len() - fixed)).saturating_sub(self.constraints + momentum)
+        let mobile = self.len() - fixed - self.topology.virtual_sites().len();
+        (3 * mobile).saturating_sub(self.constraints() + momentum)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::topology::{Constraint, SiteKind, TopologyParts, VirtualSite};
 
     #[test]
     fn degrees_of_freedom_are_counted() {
         let ar = Species { symbol: "Ar".into(), number: Some(18), mass: 39.95 };
         let mut s = System::new(vec![ar], vec![0; 10]);
         assert_eq!((s.degrees_of_freedom(false), s.degrees_of_freedom(true)), (30, 27));
-        s.set_constraints(4);
-        assert_eq!(s.degrees_of_freedom(true), 23);
-        s.fix(&[3, 4]);
-        assert_eq!((s.degrees_of_freedom(true), s.fixed(), s.inverse_masses()[3]), (20, 2, 0.0));
+        let constraints =
+            [0, 1, 2, 3].map(|k| Constraint { atoms: [2 * k, 2 * k + 1], length: 1.0 }).to_vec();
+        let weights = [0.5; 2];
+        let site = VirtualSite { site: 9, kind: SiteKind::TwoAverage { parents: [0, 1], weights } };
+        let parts = TopologyParts { constraints, virtual_sites: vec![site], ..TopologyParts::default() };
+        s.set_topology(Topology::new(10, parts).unwrap()).unwrap();
+        assert_eq!((s.degrees_of_freedom(true), s.masses()[9], s.is_fixed(9)), (20, 0.0, false));
+        s.fix(&[2, 3]);
+        assert_eq!((s.degrees_of_freedom(true), s.fixed(), s.inverse_masses()[3]), (18, 2, 0.0));
     }
 }
