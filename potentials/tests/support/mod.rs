@@ -38,7 +38,12 @@ pub fn numbers(text: &str) -> Vec<f64> {
 
 /// All frames of a reference file; `None` when there is no reference data.
 pub fn frames(path: &str) -> Option<Vec<Frame>> {
-    let text = std::fs::read_to_string(reference(path)?).expect("readable reference data");
+    Some(read_frames(&reference(path)?))
+}
+
+/// All frames of a file.
+pub fn read_frames(path: &Path) -> Vec<Frame> {
+    let text = std::fs::read_to_string(path).expect("readable reference data");
     let mut lines = text.lines();
     let mut frames = Vec::new();
     while let Some(count) = lines.next() {
@@ -60,7 +65,7 @@ pub fn frames(path: &str) -> Option<Vec<Frame>> {
         }
         frames.push(frame);
     }
-    Some(frames)
+    frames
 }
 
 impl Frame {
