@@ -6,6 +6,7 @@ pub mod electrostatics;
 pub mod external;
 pub mod kernels;
 pub mod many_body;
+pub mod ml;
 pub mod pair;
 pub mod simd;
 pub mod spec;

@@ -1,0 +1,3 @@
+//! Learned interatomic potentials.
+pub mod equivariant;
+pub mod graph;
