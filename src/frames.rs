@@ -26,6 +26,22 @@ pub fn set_state(frame: &mut Frame, state: &State, wrap: bool) {
     }
 }
 
+/// Moves molecules as a whole by lattice vectors so that their first atoms lie in the cell; atoms where nothing is bonded or
+/// a bonded network has no end.
+pub fn wrap(frame: &mut Frame, system: &System) {
+    let topology = system.topology();
+    let connected = topology.molecules().len() < topology.len();
+    if !connected || topology.is_endless(&frame.positions, &frame.cell) {
+        frame.wrap();
+        return;
+    }
+    for molecule in topology.molecules().iter() {
+        let (_, n) = frame.cell.wrap(&frame.positions[molecule[0] as usize]);
+        let shift = frame.cell.translation(n);
+        molecule.iter().for_each(|&a| frame.positions[a as usize] += shift);
+    }
+}
+
 /// Copies velocities.
 pub fn set_velocities(frame: &mut Frame, state: &State) {
     copy(&mut frame.velocities, state.velocities());

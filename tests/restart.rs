@@ -80,6 +80,15 @@ const DRIVERS: &[(&str, &str)] = &[
         "npt_berendsen",
         "[stage.npt]\ntemperature = 1.0\npressure = 1.0\ntimestep = 0.004\nthermostat = { berendsen = { relaxation = 0.2 } }\nbarostat = { berendsen = { relaxation = 1.0, compressibility = 0.1 } }",
     ),
+    (
+        "rigid_langevin",
+        "# rigid\n[stage.npt]\ntemperature = 1.0\npressure = 1.0\ntimestep = 0.002\nthermostat = { langevin = { friction = 1.0 } }\nbarostat = { mtk = { relaxation = 1.0 } }",
+    ),
+    (
+        "rigid_monte_carlo",
+        "# rigid\n[stage.npt]\ntemperature = 1.0\npressure = 1.0\ntimestep = 0.002\nthermostat = { nose_hoover = { relaxation = 0.5 } }\nbarostat = { monte_carlo = { every = 7 } }",
+    ),
+    ("rigid_lbfgs", "# rigid\n[stage.minimize]\nfmax = 1e-9\nsteps = 200"),
     ("fire", "[stage.minimize]\nmethod = \"fire\"\nfmax = 1e-9\nsteps = 400"),
     ("lbfgs", "[stage.minimize]\nfmax = 1e-9\nsteps = 400\ncell = { pressure = 0.5 }"),
 ];
@@ -88,9 +97,13 @@ const FILES: &[&str] = &["thermo.csv", "all.extxyz", "small.xtc"];
 
 fn input(driver: &str, steps: u64) -> String {
     let length = if driver.contains("minimize") { String::new() } else { format!("steps = {steps}\n") };
+    // tetrahedra as rigid bodies
+    let rigid = "groups = { atoms = \"all\" }\nrigid = [{ group = \"atoms\", bodies = { size = 4 } }]";
+    let head =
+        if driver.starts_with("# rigid") { HEAD.replace("rattle = 0.02", rigid) } else { HEAD.to_owned() };
     // a second stage, so that a kill can also hit the change from one to the next
     format!(
-        "{HEAD}[[stage]]\nname = \"first\"\n{length}{driver}\n[[stage]]\nname = \"second\"\nsteps = 60\n[stage.nve]\ntimestep = 0.002\n"
+        "{head}[[stage]]\nname = \"first\"\n{length}{driver}\n[[stage]]\nname = \"second\"\nsteps = 60\n[stage.nve]\ntimestep = 0.002\n"
     )
 }
 

@@ -71,6 +71,14 @@ pub enum Divergence {
         /// Allowed temperature.
         limit: f64,
     },
+    /// A constraint that cannot be kept: the step is far too large, atoms overlap, or constraints contradict each other.
+    #[error("the constraint between atoms {} and {} cannot be kept (relative error {error:.1e})", atoms[0], atoms[1])]
+    Constraint {
+        /// Atom indices, from 0.
+        atoms: [usize; 2],
+        /// Relative error where the solver gave up; NaN when it could not even begin.
+        error: f64,
+    },
     /// An atom moved too far in one step.
     #[error("atom {atom} moved {distance:.4} in one step (limit {limit})")]
     Displacement {

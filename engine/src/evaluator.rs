@@ -3,7 +3,7 @@ use crate::error::Divergence;
 use crate::neighbors::Search;
 use crate::{
     Archive, ArchiveError, EngineError, Input, NeighborList, Outputs, Potential, PotentialError, Properties,
-    Revision, State, System,
+    Revision, State, System, Vec3, virtual_sites,
 };
 
 /// An interaction with its force group.
@@ -30,6 +30,8 @@ pub struct Evaluator {
     /// Results of the geometry before a trial move: the groups, then the total.
     kept: Vec<Group>,
     evaluations: u64,
+    /// Positions with the virtual sites in their places.
+    placed: Vec<Vec3>,
 }
 
 impl Evaluator {
@@ -62,6 +64,7 @@ impl Evaluator {
             total: Group::default(),
             kept: Vec::new(),
             evaluations: 0,
+            placed: Vec::new(),
         }
     }
     /// The interactions.
@@ -88,7 +91,8 @@ impl Evaluator {
     pub fn lists(&self) -> &[NeighborList] {
         &self.lists
     }
-    /// Outputs for the present geometry. Computes only when something in `need` is missing or stale, and then
+    /// Outputs for the present geometry, with virtual sites where their parents put them and the forces on them handed on
+    /// to the parents. Computes only when something in `need` is missing or stale, and then
     /// computes `need | want`, so that one call serves the kick and the reporters.
     ///
     /// # Errors
@@ -169,7 +173,14 @@ impl Evaluator {
         group: u8,
         want: Properties,
     ) -> Result<(), EngineError> {
-        let (positions, cell) = (state.positions(), state.cell());
+        let sites = system.topology().virtual_sites();
+        let (mut positions, cell) = (state.positions(), state.cell());
+        if !sites.is_empty() {
+            self.placed.clear();
+            self.placed.extend_from_slice(positions);
+            virtual_sites::place(sites, &mut self.placed);
+            positions = &self.placed;
+        }
         let outputs = &mut self.groups[usize::from(group)].outputs;
         outputs.reset(system.len(), want);
         for (k, list) in self.lists.iter_mut().enumerate() {
@@ -189,6 +200,7 @@ impl Evaluator {
             }
             term.potential.compute(Input { system, positions, cell, neighbors }, want, outputs)?;
         }
+        virtual_sites::redistribute(sites, positions, outputs);
         if outputs.energy.is_finite() {
             Ok(())
         } else {

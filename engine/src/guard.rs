@@ -160,12 +160,14 @@ fn any_beyond(n: usize, limit: f64, square: impl Fn(usize) -> f64 + Sync) -> boo
 /// A neighbour in a report: atom, distance, true for an image of it.
 type Near = (usize, f64, bool);
 
-/// The atoms nearest to one, over periodic images, by brute force.
-fn nearest(state: &State, atom: usize, count: usize) -> Vec<Near> {
+/// The atoms nearest to one, over periodic images, by brute force; without virtual sites.
+fn nearest(system: &System, state: &State, atom: usize, count: usize) -> Vec<Near> {
     let (r, cell) = (state.positions(), state.cell());
     let reach = cell.periodic().map(|p| if p { 1 } else { 0 });
     let mut found: Vec<Near> = Vec::new();
-    for j in 0..r.len() {
+    // a virtual site may lie in an atom
+    let topology = system.topology();
+    for j in (0..r.len()).filter(|&j| j == atom || !(topology.is_site(j) || topology.is_site(atom))) {
         let mut s = cell.fractional(&(r[j] - r[atom]));
         for k in 0..3 {
             s[k] -= if reach[k] == 1 { s[k].round() } else { 0.0 };
@@ -199,6 +201,9 @@ fn keep_nearest(found: &mut Vec<Near>, count: usize) {
 fn culprit(cause: &Divergence, state: &State, outputs: Option<&Outputs>) -> Option<usize> {
     if let Divergence::Force { atom, .. } | Divergence::Displacement { atom, .. } = cause {
         return Some(*atom);
+    }
+    if let Divergence::Constraint { atoms, .. } = cause {
+        return Some(atoms[0]);
     }
     let (r, v) = (state.positions(), state.velocities());
     let bad = |x: &Vec3| !x.iter().all(|c| c.is_finite());
@@ -239,7 +244,7 @@ pub fn describe(
         }
     };
     let (r, v) = (state.positions()[atom], state.velocities()[atom]);
-    let near = nearest(state, atom, 6);
+    let near = nearest(system, state, atom, 6);
     let force = outputs.and_then(|o| o.forces.get(atom));
     let write = |text: &mut String, line: String| {
         let _ = writeln!(text, "{line}");

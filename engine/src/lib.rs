@@ -5,6 +5,7 @@
 //! no factor. With reduced Lennard-Jones units the same numbers are read as σ, ε, m and τ.
 pub mod archive;
 pub mod cell;
+pub mod constraints;
 pub mod dynamics;
 pub mod elements;
 pub mod error;
@@ -29,6 +30,7 @@ pub mod topology;
 pub mod units;
 pub mod validation;
 pub mod verdict;
+pub mod virtual_sites;
 
 /// A vector in Cartesian space: position, velocity, force.
 pub type Vec3 = nalgebra::Vector3<f64>;
@@ -37,6 +39,7 @@ pub type Mat3 = nalgebra::Matrix3<f64>;
 
 pub use archive::{Archive, ArchiveError};
 pub use cell::{Cell, CellError};
+pub use constraints::Constraints;
 pub use error::{EngineError, SpecError};
 pub use evaluator::Evaluator;
 pub use neighbors::NeighborList;

@@ -1,6 +1,6 @@
 //! Observers: what looks at a run without touching it.
 use crate::error::BoxError;
-use crate::{Archive, Outputs, Properties, State, System};
+use crate::{Archive, Mat3, Outputs, Properties, State, System};
 
 /// What an observer sees at the end of a step.
 #[derive(Clone, Copy)]
@@ -30,11 +30,37 @@ impl Frame<'_> {
     pub fn kt(&self) -> f64 {
         if self.degrees_of_freedom > 0.0 { 2.0 * self.kinetic / self.degrees_of_freedom } else { 0.0 }
     }
-    /// Pressure P = (2 K + tr W) / 3 V, eV/Å³; `None` unless the cell is fully periodic.
+    /// Pressure P = (2 K + tr W) / 3 V, eV/Å³; `None` unless the cell is fully periodic. With constraints that of rigid
+    /// units, as [`Frame::pressure_tensor`].
     pub fn pressure(&self) -> Option<f64> {
         let cell = self.state.cell();
-        cell.is_fully_periodic()
-            .then(|| (2.0 * self.kinetic + self.outputs.virial.trace()) / (3.0 * cell.volume()))
+        if !cell.is_fully_periodic() {
+            return None;
+        }
+        if !self.system.solver().units().are_atoms() {
+            return self.pressure_tensor().map(|p| p.trace() / 3.0);
+        }
+        Some((2.0 * self.kinetic + self.outputs.virial.trace()) / (3.0 * cell.volume()))
+    }
+    /// The virial that goes with the pressure, eV: with constraints that of rigid units.
+    pub fn virial(&self) -> Mat3 {
+        let units = self.system.solver().units();
+        if units.are_atoms() {
+            return self.outputs.virial;
+        }
+        self.outputs.virial - units.internal_virial(self.state.positions(), &self.outputs.forces)
+    }
+    /// Pressure tensor (Σ m v ⊗ v + W) / V, symmetric, eV/Å³; `None` unless the cell is fully periodic. With constraints
+    /// the sum is over rigid units and W their virial (see [`crate::constraints::Units`]), which needs no forces of
+    /// constraints and has the same mean.
+    pub fn pressure_tensor(&self) -> Option<Mat3> {
+        let cell = self.state.cell();
+        cell.is_fully_periodic().then(|| {
+            let units = self.system.solver().units();
+            let kinetic = units.kinetic(self.system.masses(), self.state.velocities());
+            let w = self.virial();
+            (kinetic + (w + w.transpose()) * 0.5) / cell.volume()
+        })
     }
 }
 

@@ -70,6 +70,7 @@ impl Simulation {
         stage: &mut Stage,
         observers: &mut [&mut dyn Observer],
     ) -> Result<Flow, EngineError> {
+        self.state.place_virtual_sites(&self.system);
         let flow = self.show(stage, observers, true)?;
         if self.limits.is_some() {
             self.good = Some(self.state.clone());
@@ -99,6 +100,7 @@ impl Simulation {
             degrees_of_freedom,
         };
         let progress = stage.sampler.advance(&mut ctx)?;
+        self.state.place_virtual_sites(&self.system);
         self.stage_step += 1;
         self.guard(stage)?;
         let flow = self.show(stage, observers, false)?;

@@ -1,5 +1,5 @@
 //! What moves.
-use crate::{Archive, ArchiveError, Cell, Vec3};
+use crate::{Archive, ArchiveError, Cell, System, Vec3, virtual_sites};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Identity of one geometry, unique in the process: two states with the same revision have the same atoms
@@ -94,6 +94,13 @@ impl State {
     pub fn set_cell(&mut self, cell: Cell) {
         self.revision = Revision::next();
         self.cell = cell;
+    }
+    /// Puts virtual sites where their parents are, at rest. What was computed stays valid: evaluations place the sites
+    /// themselves.
+    pub fn place_virtual_sites(&mut self, system: &System) {
+        let sites = system.topology().virtual_sites();
+        virtual_sites::place(sites, &mut self.positions);
+        sites.iter().for_each(|s| self.velocities[s.site as usize] = Vec3::zeros());
     }
     /// Copies positions, cell and revision into `kept`, to come back to them after a trial move.
     pub fn keep_geometry(&self, kept: &mut Geometry) {

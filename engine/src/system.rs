@@ -1,5 +1,6 @@
 //! What is fixed in a run: species, masses, charges, groups, fixed atoms, topology.
 use crate::SpecError;
+use crate::constraints::{Constraints, TOLERANCE};
 use crate::topology::Topology;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,6 +29,8 @@ pub struct System {
     fixed: usize,
     topology: Arc<Topology>,
     constraints: usize,
+    tolerance: f64,
+    solver: Arc<Constraints>,
 }
 
 impl System {
@@ -42,8 +45,7 @@ impl System {
         let is_fixed = vec![false; types.len()];
         let topology = Arc::new(Topology::unconnected(types.len()));
         let groups = BTreeMap::new();
-        let (fixed, constraints) = (0, 0);
-        Self {
+        let mut this = Self {
             species,
             types,
             masses,
@@ -51,10 +53,12 @@ impl System {
             charges,
             groups,
             is_fixed,
-            fixed,
             topology,
-            constraints,
-        }
+            tolerance: TOLERANCE,
+            ..Self::default()
+        };
+        this.update();
+        this
     }
     /// Number of atoms.
     pub fn len(&self) -> usize {
@@ -110,13 +114,28 @@ impl System {
             let message = format!("a topology of {} atoms for {} atoms", topology.len(), self.len());
             return Err(SpecError::new("", message));
         }
-        if let Some(i) = (0..self.len()).find(|&i| !topology.is_site(i) && !(self.masses[i] > 0.0)) {
+        let massless = |m: f64| m.is_nan() || m <= 0.0;
+        if let Some(i) = (0..self.len()).find(|&i| !topology.is_site(i) && massless(self.masses[i])) {
             let message = format!("the mass of atom {i} ({}) is {}", self.symbol(i), self.masses[i]);
             return Err(SpecError::new("", message).hint("only virtual sites are massless"));
         }
         self.topology = Arc::new(topology);
         self.update();
         Ok(())
+    }
+    /// Keeps the distances of the topology; empty without constraints and rigid bodies.
+    pub fn solver(&self) -> &Constraints {
+        &self.solver
+    }
+    /// The solver in the metric of equal masses, for a minimisation.
+    pub fn unweighted_solver(&self) -> Constraints {
+        let inverse: Vec<f64> = self.inverse_masses.iter().map(|w| f64::from(*w != 0.0)).collect();
+        Constraints::new(&self.topology, &vec![1.0; self.len()], &inverse, self.tolerance)
+    }
+    /// Changes the relative accuracy of constrained distances.
+    pub fn set_constraint_tolerance(&mut self, tolerance: f64) {
+        self.tolerance = tolerance;
+        self.update();
     }
     /// What follows from masses, fixed atoms and topology.
     fn update(&mut self) {
@@ -133,6 +152,8 @@ impl System {
             self.topology.constraints().iter().filter(|c| !c.atoms.iter().all(|&a| fixed(a))).count();
         let bodies = self.topology.rigid_bodies().iter().map(|b| 3 * b.atoms.len() - b.degrees_of_freedom());
         self.constraints = distances + bodies.sum::<usize>();
+        let (m, w) = (&self.masses, &self.inverse_masses);
+        self.solver = Arc::new(Constraints::new(&self.topology, m, w, self.tolerance));
     }
     /// Replaces the charges.
     ///

@@ -308,6 +308,14 @@ impl Topology {
     pub fn residue(&self, atom: usize) -> Option<&Residue> {
         self.parts.residue_of.get(atom).map(|&r| &self.parts.residues[r as usize])
     }
+    /// True when a bond reaches around the cell, so that its molecule has no extent, for molecules made whole.
+    pub fn is_endless(&self, positions: &[Vec3], cell: &Cell) -> bool {
+        !cell.is_open()
+            && self.parts.bonds.iter().any(|b| {
+                let [i, j] = b.atoms.map(|a| &positions[a as usize]);
+                (cell.shortest(i, j) - (j - i)).norm() > 1e-6
+            })
+    }
     /// Moves atoms by lattice vectors so that all that is connected lies together: constraints, rigid bodies and virtual
     /// sites work with plain differences of positions. Virtual sites themselves stay.
     ///
@@ -457,7 +465,8 @@ fn check(atoms: usize, parts: &TopologyParts) -> Result<Vec<bool>, SpecError> {
                 ));
             }
             if std::mem::replace(&mut of_body[a as usize], true) {
-                return Err(SpecError::new(key(), format!("atom {a} is in a rigid body twice")));
+                return Err(SpecError::new(key(), format!("atom {a} is in a rigid body twice"))
+                    .hint("every atom belongs to one body at most"));
             }
         }
         if body.atoms.len() < 2 {

@@ -62,6 +62,17 @@ fn describe(plan: &Plan, threads: usize) {
     if plan.system.fixed() > 0 {
         println!("    fixed      {} atoms", plan.system.fixed());
     }
+    if plan.system.constraints() > 0 {
+        let k = plan.system.solver().kinds();
+        println!(
+            "    tied       {} degrees of freedom: {} rigid three-site molecules, {} small and {} large clusters, {} rigid bodies",
+            plan.system.constraints(),
+            k.waters,
+            k.small,
+            k.large,
+            k.bodies
+        );
+    }
     for (name, atoms) in plan.system.groups() {
         println!("    group      `{name}`, {} atoms", atoms.len());
     }

@@ -178,6 +178,7 @@ fn assemble(document: &Document, source: &Source, directory: &Path) -> Result<Pl
     warnings.append(&mut terms.warnings);
     let evaluator = Evaluator::with_groups(terms.potentials, skin, document.neighbors.search.into());
     let mut citations: Vec<String> = terms.citations;
+    citations.extend(system.solver().cite().into_iter().map(str::to_owned));
     let mut stages = Vec::new();
     let mut at_rest = is_at_rest(&system, state.velocities());
     let external = evaluator.potentials().any(Potential::breaks_symmetry);

@@ -7,6 +7,7 @@ mod diagnostic;
 mod document;
 mod groups;
 mod lattice;
+mod molecules;
 mod output;
 mod packing;
 mod reference;

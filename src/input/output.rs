@@ -40,7 +40,7 @@ pub struct TrajectorySpec {
     /// Writes forces, where the format holds them; default false.
     #[serde(default)]
     pub forces: bool,
-    /// Moves atoms into the cell by lattice vectors; default false: positions are continuous in time.
+    /// Moves molecules (atoms where nothing is bonded) into the cell by lattice vectors; default false: positions are continuous in time.
     #[serde(default)]
     pub wrap: bool,
 }

@@ -1,13 +1,14 @@
 //! The atoms at the start: read, generated, repeated, given masses and charges.
 use super::groups::{self, GroupSpec};
 use super::lattice::LatticeSpec;
+use super::molecules::{ConstraintsSpec, Molecules, RigidSpec};
 use super::packing::RandomSpec;
 use super::velocities::{self, VelocitiesSpec};
 use caloron_engine::error::nearest;
 use caloron_engine::quantity::{Angle, Charge, Length, Mass};
 use caloron_engine::{
-    Cell, Mat3, NeighborList, Quantity, SpecError, Species, State, Stream, Streams, System, UnitSystem, Vec3,
-    elements, neighbors,
+    Cell, Mat3, NeighborList, Quantity, SpecError, Species, State, Stream, Streams, System, TopologyParts,
+    UnitSystem, Vec3, elements, neighbors,
 };
 use caloron_io::{Format, Frame};
 use schemars::JsonSchema;
@@ -46,6 +47,14 @@ pub struct SystemSpec {
     pub groups: BTreeMap<String, GroupSpec>,
     /// Group of atoms that never move; default none.
     pub fixed: Option<String>,
+    /// Distances that are kept; default those of the force-field file alone.
+    pub constraints: Option<ConstraintsSpec>,
+    /// Atoms that move as rigid bodies.
+    #[serde(default)]
+    pub rigid: Vec<RigidSpec>,
+    /// Mass of every hydrogen outside of water, taken from the atom it is bonded to, so that bonds to hydrogen move more
+    /// slowly and the time step can be longer (hydrogen mass repartitioning). Needs bonds. Default: masses as they are.
+    pub hydrogen_mass: Option<Quantity<Mass>>,
     /// Initial velocities: drawn at a temperature, or "from_file". Default: those of the file when it has some
     /// (the run says so), else all atoms at rest.
     pub velocities: Option<VelocitiesSpec>,
@@ -350,17 +359,22 @@ impl SystemSpec {
         }
         self.shake(&mut structure, &system, seed)?;
         check_places(&structure).map_err(|e| e.within(key))?;
-        self.check_distances(&structure, &system, units)?;
-        let mut start = Start {
-            state: State::at_rest(Vec::new(), Cell::open()),
-            system,
-            files,
-            notes: Vec::new(),
-            warnings: Vec::new(),
+        let (mut notes, mut warnings) = (Vec::new(), Vec::new());
+        let molecules = Molecules {
+            constraints: self.constraints.as_ref(),
+            rigid: &self.rigid,
+            hydrogen_mass: self.hydrogen_mass,
+            units,
         };
+        let connections = TopologyParts::default();
+        molecules.connect(connections, &mut system, &mut structure, &mut notes, &mut warnings)?;
+        self.check_distances(&structure, &system, units)?;
+        let state = State::at_rest(Vec::new(), Cell::open());
+        let mut start = Start { state, system, files, notes, warnings };
         let v = velocities::initial(
             self.velocities.as_ref(),
             structure.velocities.take(),
+            &structure.positions,
             &mut start,
             units,
             seed,
@@ -479,6 +493,10 @@ fn closest(structure: &Structure, system: &System, within: f64) -> Option<(usize
             let d = (Vec3::from(list.sites()[s as usize].position) - r).norm();
             let (i, j) = (list.atom(center), list.atom(s));
             let pair = (i.min(j), i.max(j), d);
+            // a virtual site may lie in an atom
+            if system.topology().is_site(i) || system.topology().is_site(j) {
+                continue;
+            }
             if d < within && best.is_none_or(|b| d < b.2 || (d == b.2 && (pair.0, pair.1) < (b.0, b.1))) {
                 best = Some(pair);
             }

@@ -68,6 +68,7 @@ impl JsonSchema for VelocitiesSpec {
 pub(crate) fn initial(
     spec: Option<&VelocitiesSpec>,
     of_file: Option<Vec<Vec3>>,
+    positions: &[Vec3],
     start: &mut Start,
     units: UnitSystem,
     seed: u64,
@@ -80,7 +81,7 @@ pub(crate) fn initial(
                     .notes
                     .push("velocities are drawn anew; those of the structure file are not used".into());
             }
-            draw.draw(system, units, seed)
+            draw.draw(system, positions, units, seed)
         }
         (Some(VelocitiesSpec::FromFile), None) => {
             Err(SpecError::new("", "the structure has no velocities to take")
@@ -110,6 +111,7 @@ pub(crate) fn initial(
                     .warnings
                     .push(format!("{stopped} fixed atoms had velocities in the file; they start at rest"));
             }
+            project(system, positions, &mut v)?;
             if given.is_none() {
                 start.notes.push("velocities are taken from the structure file".into());
             }
@@ -119,7 +121,13 @@ pub(crate) fn initial(
 }
 
 impl VelocityDraw {
-    fn draw(&self, system: &System, units: UnitSystem, seed: u64) -> Result<Vec<Vec3>, SpecError> {
+    fn draw(
+        &self,
+        system: &System,
+        positions: &[Vec3],
+        units: UnitSystem,
+        seed: u64,
+    ) -> Result<Vec<Vec3>, SpecError> {
         let temperature = self.temperature.internal();
         if !(temperature >= 0.0 && temperature.is_finite()) {
             return Err(SpecError::new("temperature", "the temperature must not be negative")
@@ -137,6 +145,7 @@ impl VelocityDraw {
         if removed {
             remove_momentum(system, &mut v);
         }
+        project(system, positions, &mut v)?;
         let freedom = system.degrees_of_freedom(removed) as f64;
         if kt == 0.0 {
             return Ok(v);
@@ -150,6 +159,17 @@ impl VelocityDraw {
         v.iter_mut().for_each(|v| *v *= scale);
         Ok(v)
     }
+}
+
+/// Takes out what would change a constrained distance; the total momentum stays.
+fn project(system: &System, positions: &[Vec3], v: &mut [Vec3]) -> Result<(), SpecError> {
+    system.solver().project(positions, v).map_err(|e| {
+        let [i, j] = e.atoms;
+        SpecError::new("", format!("the constraint of atoms {i} and {j} depends on other constraints"))
+            .hint("leave it out, or make the atoms a rigid body")
+    })?;
+    system.topology().virtual_sites().iter().for_each(|s| v[s.site as usize] = Vec3::zeros());
+    Ok(())
 }
 
 /// Takes out the velocity of the centre of mass.
@@ -176,7 +196,7 @@ mod tests {
         system.fix(fixed);
         let spec =
             VelocityDraw { temperature: Quantity::new(1.5), seed: Some(3), remove_momentum: Some(remove) };
-        let v = spec.draw(&system, UnitSystem::Lj, 0).unwrap();
+        let v = spec.draw(&system, &[], UnitSystem::Lj, 0).unwrap();
         (system, v)
     }
 

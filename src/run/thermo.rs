@@ -2,7 +2,7 @@
 use crate::input::ThermoColumn as Column;
 use caloron_engine::error::BoxError;
 use caloron_engine::units::{ATOMIC_MASS, UnitSystem};
-use caloron_engine::{Archive, Flow, Frame, Observer, Properties, parallel};
+use caloron_engine::{Archive, Flow, Frame, Observer, Properties};
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
@@ -62,8 +62,10 @@ fn values(column: Column, frame: &Frame<'_>, units: UnitSystem, mut put: impl Fn
             put(periodic.then(|| mass / cell.volume() * unit));
         }
         Column::Stress => {
+            // positive under tension
+            let pressure = frame.pressure_tensor();
             for (a, b, _) in VOIGT {
-                put(periodic.then(|| stress(frame, a, b) / units.pressure()));
+                put(pressure.map(|p| -p[(a, b)] / units.pressure()));
             }
         }
         Column::Cell => {
@@ -74,14 +76,6 @@ fn values(column: Column, frame: &Frame<'_>, units: UnitSystem, mut put: impl Fn
             put(Some(frame.outputs.forces.iter().map(|f| f.norm_squared()).fold(0.0, f64::max).sqrt()));
         }
     }
-}
-
-/// Component of the stress -(Σ m v v + W) / V, eV/Å³, positive under tension.
-fn stress(frame: &Frame<'_>, a: usize, b: usize) -> f64 {
-    let (m, v) = (frame.system.masses(), frame.state.velocities());
-    let kinetic = parallel::sum(m.len(), 0.0, |i| m[i] * v[i][a] * v[i][b]);
-    let w = &frame.outputs.virial;
-    -(kinetic + 0.5 * (w[(a, b)] + w[(b, a)])) / frame.state.cell().volume()
 }
 
 /// Writes the table.

@@ -63,12 +63,20 @@ impl Observer for Trajectory {
         if native { Properties::VIRIAL | Properties::EXTRAS } else { Properties::empty() }
     }
     fn observe(&mut self, seen: &Frame<'_>) -> Result<Flow, BoxError> {
-        frames::set_state(&mut self.frame, seen.state, self.plan.wrap);
+        frames::set_state(&mut self.frame, seen.state, false);
+        if self.plan.wrap {
+            frames::wrap(&mut self.frame, seen.system);
+        }
         if self.plan.velocities {
             frames::set_velocities(&mut self.frame, seen.state);
         }
         let virial = self.needs().contains(Properties::VIRIAL);
         frames::set_outputs(&mut self.frame, seen.state, seen.outputs, self.plan.forces, virial);
+        if let Some(stress) = &mut self.frame.stress {
+            // with constraints that of rigid units
+            let w = seen.virial();
+            *stress = (w + w.transpose()) * (-0.5 / seen.state.cell().volume());
+        }
         let writer = self.writer.as_mut().ok_or(NOT_OPEN)?;
         writer.write(&self.frame)?;
         Ok(Flow::Continue)

@@ -12,14 +12,19 @@
 //! Klein A = (a/N) Σ m v², and the term in brackets appears. a = 1 + (missing momentum)/3 corrects for the 3 degrees of
 //! freedom N lacks when the total momentum is zero, so that the mean volume of an ideal gas is exactly (n + 1) kT / P.
 //!
+//! With constraints or rigid bodies m, v, r and f are those of the centres of mass of rigid units (see
+//! [`crate::constraints::Units`]), N is three times their number, less 3 when the total momentum is zero, and the drifts
+//! keep the constraints.
+//!
 //! Each part below is integrated exactly, in the symmetric order B A S O S A B: kick (v and p), drift (with the kinetic
 //! part of the force on the cell), scaling (r, v, h by matrix exponentials), a thermostat in the centre. There is one
 //! evaluation per step.
 use super::cell_modes::{Target, exp_symmetric, external_energy, external_gradient};
+use super::kick_drift::project;
 use super::nose_hoover::Chain;
 use crate::{
-    Archive, ArchiveError, Ctx, EngineError, Mat3, Op, Properties, Schedule, State, Stream, System, Vec3,
-    parallel,
+    Archive, ArchiveError, Ctx, EngineError, Mat3, Op, Outputs, Properties, Schedule, State, Stream, System,
+    Vec3, parallel,
 };
 
 /// What the momenta of the cell are coupled to.
@@ -57,6 +62,7 @@ pub struct FlexibleCell {
     last: (Mat3, f64),
     exchanged: f64,
     work: f64,
+    centers: Vec<Vec3>,
 }
 
 /// Largest change of a cell direction in half a step that is still credible.
@@ -91,6 +97,7 @@ impl FlexibleCell {
             last,
             exchanged: 0.0,
             work: 0.0,
+            centers: Vec::new(),
         }
     }
     /// Energy of the surroundings, with the factor of the measure where it is not in the motion of the atoms.
@@ -188,13 +195,24 @@ impl FlexibleCell {
     }
 }
 
-/// Half a kick of the atoms; returns Σ m v ⊗ v after it.
+/// Half a kick of the atoms; returns Σ m v ⊗ v of the rigid units after it.
 fn kick_atoms(system: &System, state: &mut State, forces: &[Vec3], dt: f64) -> Mat3 {
     let (mass, inverse_mass) = (system.masses(), system.inverse_masses());
-    parallel::sum_mut(state.velocities_mut(), Mat3::zeros(), |i, v| {
+    let of_atoms = parallel::sum_mut(state.velocities_mut(), Mat3::zeros(), |i, v| {
         *v += forces[i] * (0.5 * dt * inverse_mass[i]);
         *v * v.transpose() * mass[i]
-    })
+    });
+    let units = system.solver().units();
+    if units.are_atoms() { of_atoms } else { units.kinetic(mass, state.velocities()) }
+}
+
+/// The virial of the rigid units.
+fn unit_virial(system: &System, state: &State, out: &Outputs) -> Mat3 {
+    let units = system.solver().units();
+    if units.are_atoms() {
+        return out.virial;
+    }
+    out.virial - units.internal_virial(state.positions(), &out.forces)
 }
 
 impl Op for FlexibleCell {
@@ -208,8 +226,9 @@ impl Op for FlexibleCell {
     fn apply(&mut self, ctx: &mut Ctx<'_>, dt: f64) -> Result<(), EngineError> {
         let need = Properties::ENERGY | Properties::FORCES | Properties::VIRIAL;
         let system = ctx.system;
-        let n = ctx.degrees_of_freedom;
-        let missing = (system.degrees_of_freedom(false) as f64 - n).clamp(0.0, 3.0);
+        let units = system.solver().units();
+        let missing = (system.degrees_of_freedom(false) as f64 - ctx.degrees_of_freedom).clamp(0.0, 3.0);
+        let n = 3.0 * units.len() as f64 - missing;
         let measure = 1.0 + missing / 3.0;
         let feedback = match self.bath {
             CellBath::Inertia { .. } => measure / n,
@@ -221,14 +240,29 @@ impl Op for FlexibleCell {
 
         let (state, out) = ctx.outputs(need)?;
         let kinetic = kick_atoms(system, state, &out.forces, dt);
-        self.kick_cell(state.cell(), &kinetic, &out.virial, feedback, dt);
+        let virial = unit_virial(system, state, out);
+        self.kick_cell(state.cell(), &kinetic, &virial, feedback, dt);
 
         let (grow, shrink) = self.scaling(0.5 * dt, feedback)?;
         self.refresh(ctx);
         let (grow2, shrink2) = self.scaling(0.5 * dt, feedback)?;
         let cell = ctx.state.cell().deformed(&grow)?.deformed(&grow2)?;
         let (positions, velocities) = ctx.state.phase_mut();
-        if let Some(center) = &mut self.center {
+        let solver = system.solver();
+        if !solver.is_empty() {
+            let step = ctx.state.step;
+            let (r, v) = ctx.state.phase_mut();
+            solver.drift(r, v, 0.5 * dt).map_err(|e| e.at(step))?;
+            units.scale(&grow, r, &mut self.centers);
+            units.scale(&shrink, v, &mut self.centers);
+            if let Some(center) = &mut self.center {
+                center.apply(ctx, dt)?;
+            }
+            let (r, v) = ctx.state.phase_mut();
+            units.scale(&shrink2, v, &mut self.centers);
+            units.scale(&grow2, r, &mut self.centers);
+            solver.drift(r, v, 0.5 * dt).map_err(|e| e.at(step))?;
+        } else if let Some(center) = &mut self.center {
             parallel::for_each_mut2(positions, velocities, |_, r, v| {
                 *r = grow * (*r + *v * (0.5 * dt));
                 *v = shrink * *v;
@@ -249,13 +283,14 @@ impl Op for FlexibleCell {
         }
         ctx.state.set_cell(cell);
 
-        let (mass, v) = (system.masses(), ctx.state.velocities());
-        let kinetic = parallel::sum(v.len(), Mat3::zeros(), |i| v[i] * v[i].transpose() * mass[i]);
+        let kinetic = units.kinetic(system.masses(), ctx.state.velocities());
         let (state, out) = ctx.outputs(need)?;
-        self.kick_cell(state.cell(), &kinetic, &out.virial, feedback, dt);
+        let virial = unit_virial(system, state, out);
+        self.kick_cell(state.cell(), &kinetic, &virial, feedback, dt);
         let inverse_mass = system.inverse_masses();
         let force = &out.forces;
         parallel::for_each_mut(state.velocities_mut(), |i, v| *v += force[i] * (0.5 * dt * inverse_mass[i]));
+        project(system, state)?;
         self.half_chain(kt, dt);
         Ok(())
     }

@@ -3,7 +3,7 @@
 //! `[Kick, Drift, Kick]` with parts 1/2, 1, 1/2 is velocity Verlet.
 //! Source: Verlet, Phys. Rev. 159, 98 (1967), doi:10.1103/PhysRev.159.98; Swope, Andersen, Berens and Wilson,
 //! J. Chem. Phys. 76, 637 (1982), doi:10.1063/1.442716.
-use crate::{Ctx, EngineError, Op, Properties, parallel};
+use crate::{Ctx, EngineError, Op, Properties, State, System, parallel};
 
 /// Kick "B": v += f dt / m, with the forces of the present geometry. Atoms with inverse mass 0 stay at rest.
 pub struct Kick {
@@ -65,7 +65,7 @@ impl Op for Kick {
     }
 }
 
-/// Drift "A": r += v dt.
+/// Drift "A": r += v dt; with constraints and rigid bodies on their manifold (see [`crate::constraints`]).
 #[derive(Default)]
 pub struct Drift;
 
@@ -74,9 +74,37 @@ impl Op for Drift {
         "A"
     }
     fn apply(&mut self, ctx: &mut Ctx<'_>, dt: f64) -> Result<(), EngineError> {
+        let (solver, step) = (ctx.system.solver(), ctx.state.step);
         let (positions, velocities) = ctx.state.phase_mut();
+        if !solver.is_empty() {
+            return solver.drift(positions, velocities, dt).map_err(|e| e.at(step));
+        }
         let velocities = &*velocities;
         parallel::for_each_mut(positions, |i, r| *r += velocities[i] * dt);
         Ok(())
     }
+}
+
+/// Projection "R" of the velocities onto the constraints, which kicks leave (RATTLE). Drifts need none before them; it
+/// stands where kinetic energies count, at the end of a step.
+#[derive(Default)]
+pub struct Project;
+
+impl Op for Project {
+    fn symbol(&self) -> &'static str {
+        "R"
+    }
+    fn apply(&mut self, ctx: &mut Ctx<'_>, _dt: f64) -> Result<(), EngineError> {
+        project(ctx.system, ctx.state)
+    }
+}
+
+/// Projects the velocities of a state onto its constraints.
+///
+/// # Errors
+/// `Diverged` when constraints depend on each other.
+pub fn project(system: &System, state: &mut State) -> Result<(), EngineError> {
+    let (solver, step) = (system.solver(), state.step);
+    let (positions, velocities) = state.positions_and_velocities_mut();
+    solver.project(positions, velocities).map_err(|e| e.at(step))
 }

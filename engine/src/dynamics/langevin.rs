@@ -1,11 +1,14 @@
 //! Langevin dynamics: the exact Ornstein-Uhlenbeck flow of the velocities and its splittings.
+use super::kick_drift::project;
+use crate::sampler::kinetic_energy;
 use crate::{Archive, ArchiveError, Ctx, EngineError, Op, Schedule, State, Stream, System, parallel};
 
 /// Ornstein-Uhlenbeck "O": the exact solution of dv = -γ v dt + sqrt(2 γ kT / m) dW,
 ///
 /// v' = c v + sqrt(kT (1 - c²) / m) R with c = exp(-γ dt) and standard normal R.
 ///
-/// γ -> `friction`, kT -> `kt`. The energy it gives to the atoms is counted, so that kinetic + potential + bath
+/// γ -> `friction`, kT -> `kt`. With constraints the result is projected onto them, which gives their Maxwell
+/// distribution (Lelièvre, Rousset and Stoltz, Math. Comput. 81, 2071 (2012), doi:10.1090/S0025-5718-2012-02594-4). The energy it gives to the atoms is counted, so that kinetic + potential + bath
 /// energy drifts only by the error of the other flows (the effective energy of Bussi and Parrinello).
 ///
 /// Source: Leimkuhler and Matthews, J. Chem. Phys. 138, 174102 (2013), doi:10.1063/1.4802990 (BAOAB);
@@ -33,7 +36,14 @@ impl Op for OrnsteinUhlenbeck {
         let c = (-self.friction * dt).exp();
         // 1 - c² without cancellation for small γ dt
         let noise = self.kt.at(ctx.progress) * -(-2.0 * self.friction * dt).exp_m1();
-        self.given += parallel::sum_mut(ctx.state.velocities_mut(), 0.0, |i, v| {
+        let tied = !ctx.system.solver().is_empty();
+        let before = if tied {
+            project(ctx.system, ctx.state)?;
+            kinetic_energy(ctx.system, ctx.state)
+        } else {
+            0.0
+        };
+        let given = parallel::sum_mut(ctx.state.velocities_mut(), 0.0, |i, v| {
             if inverse_mass[i] == 0.0 {
                 return 0.0;
             }
@@ -45,6 +55,13 @@ impl Op for OrnsteinUhlenbeck {
             }
             0.5 * mass[i] * (v.norm_squared() - before)
         });
+        if tied {
+            // the noise of independent atoms, projected, is that of the constrained system
+            project(ctx.system, ctx.state)?;
+            self.given += kinetic_energy(ctx.system, ctx.state) - before;
+        } else {
+            self.given += given;
+        }
         Ok(())
     }
     fn conserves_momentum(&self) -> bool {

@@ -3,7 +3,7 @@
 //! Each file holds one operator; [`spec`] holds what an input file says and the compositions built from it.
 //! Letters of a step: A drift, B kick, O Langevin noise and friction, V stochastic velocity rescaling,
 //! N Nosé-Hoover chain, C Andersen collisions, W weak coupling, M removal of momentum, D Brownian step, S scaling of the
-//! cell, P Monte Carlo move of the cell.
+//! cell, P Monte Carlo move of the cell, R projection of the velocities onto constraints.
 pub mod andersen;
 pub mod berendsen;
 pub mod brownian;
@@ -26,7 +26,7 @@ pub use bussi::Bussi;
 pub use cell_modes::{Axis, CellMode, Target};
 pub use cell_rescale::{Rescaling, cell_rescale, weak_coupling};
 pub use flexible_cell::{CellBath, FlexibleCell};
-pub use kick_drift::{Drift, Kick};
+pub use kick_drift::{Drift, Kick, Project};
 pub use langevin::OrnsteinUhlenbeck;
 pub use momentum::RemoveMomentum;
 pub use mtk::mtk;

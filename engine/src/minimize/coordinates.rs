@@ -1,5 +1,7 @@
 //! Generalised coordinates: atoms and cell as one vector.
-use crate::{Archive, ArchiveError, Cell, Ctx, EngineError, Mat3, Properties, Vec3, parallel};
+use crate::{
+    Archive, ArchiveError, Cell, Constraints, Ctx, EngineError, Mat3, Properties, System, Vec3, parallel,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -116,10 +118,17 @@ struct CellPart {
 /// energy is k for x and about N k d² for ε, thus k for c ε. The gradient is exact,
 /// `∂H/∂x_i = -Fᵀ f_i` and `∂H/∂F = (P V 1 - Wᵀ) F⁻ᵀ`.
 /// Source of the idea: Tadmor, Smith, Bernstein, Kaxiras, Phys. Rev. B 59, 235 (1999), doi:10.1103/PhysRevB.59.235.
-#[derive(Clone, Debug, PartialEq)]
+///
+/// With constraints or rigid bodies every point is brought onto them, the gradient is projected along them (in the metric
+/// of equal masses), and a deformation moves the centres of rigid units: r = x + (F - 1) X.
+#[derive(Clone, Debug)]
 pub struct Coordinates {
     atoms: usize,
     cell: Option<CellPart>,
+    /// Empty without constraints.
+    solver: Constraints,
+    work: Vec<Vec3>,
+    centers: Vec<Vec3>,
 }
 
 /// What an evaluation found at a point.
@@ -138,13 +147,25 @@ pub struct Point {
 impl Coordinates {
     /// Coordinates of atoms in a fixed cell.
     pub fn fixed_cell(atoms: usize) -> Self {
-        Self { atoms, cell: None }
+        let (solver, work, centers) = (Constraints::default(), Vec::new(), Vec::new());
+        Self { atoms, cell: None, solver, work, centers }
     }
     /// Coordinates of atoms and the cell `start` at a target pressure, eV/Å³.
     pub fn variable_cell(atoms: usize, start: &Cell, deformation: Deformation, pressure: f64) -> Self {
         let n = atoms.max(1) as f64;
         let scale = n.sqrt() * (start.volume() / n).cbrt();
-        Self { atoms, cell: Some(CellPart { deformation, pressure, start: start.clone(), scale }) }
+        let cell = Some(CellPart { deformation, pressure, start: start.clone(), scale });
+        Self { cell, ..Self::fixed_cell(atoms) }
+    }
+    /// The same on the constraints of a system.
+    #[must_use]
+    pub fn constrained(mut self, system: &System) -> Self {
+        self.solver = system.unweighted_solver();
+        self
+    }
+    /// True when points are moved onto constraints.
+    pub fn is_constrained(&self) -> bool {
+        !self.solver.is_empty()
     }
     /// Number of coordinates.
     pub fn len(&self) -> usize {
@@ -173,11 +194,19 @@ impl Coordinates {
         let per_atom = 1.0 / (self.atoms.max(1) as f64).sqrt();
         d[3 * self.atoms..].iter().fold(atoms, |m, x| m.max(x.abs() * per_atom))
     }
-    /// Puts the state at `q` and evaluates there; `gradient` becomes ∂H/∂q, zero for fixed atoms.
+    /// Puts the state at `q`, which constraints change, and evaluates there; `gradient` becomes ∂H/∂q, zero for fixed atoms.
     ///
     /// # Errors
-    /// When an evaluation fails or the cell collapses.
-    pub fn evaluate(&self, ctx: &mut Ctx<'_>, q: &[f64], gradient: &mut [f64]) -> Result<Point, EngineError> {
+    /// When an evaluation fails, the cell collapses or a constraint cannot be kept.
+    pub fn evaluate(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        q: &mut [f64],
+        gradient: &mut [f64],
+    ) -> Result<Point, EngineError> {
+        if self.is_constrained() {
+            return self.evaluate_constrained(ctx, q, gradient);
+        }
         let n = self.atoms;
         let mut f = Mat3::identity();
         if let Some(part) = &self.cell {
@@ -217,6 +246,63 @@ impl Coordinates {
         }
         Ok(point)
     }
+    fn evaluate_constrained(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        q: &mut [f64],
+        gradient: &mut [f64],
+    ) -> Result<Point, EngineError> {
+        let n = self.atoms;
+        let (system, step) = (ctx.system, ctx.state.step);
+        let units = system.solver().units();
+        let (atoms, strains) = q.split_at_mut(3 * n);
+        let positions = ctx.state.positions_mut();
+        let (triples, _) = atoms.as_chunks_mut::<3>();
+        positions.iter_mut().zip(&*triples).for_each(|(r, x)| *r = (*x).into());
+        self.solver.constrain(positions).map_err(|e| e.at(step))?;
+        triples.iter_mut().zip(&*positions).for_each(|(x, r)| *x = (*r).into());
+        let mut f = Mat3::identity();
+        if let Some(part) = &self.cell {
+            f = part.deformation.gradient(|k| strains[k] / part.scale, &part.start);
+            units.scale(&f, positions, &mut self.centers);
+            let cell = part.start.deformed(&f)?;
+            ctx.state.set_cell(cell);
+        }
+        let needs = self.needs();
+        let (state, out) = ctx.outputs(needs)?;
+        let inverse = system.inverse_masses();
+        let mobile = |(force, w): (&Vec3, &f64)| if *w != 0.0 { *force } else { Vec3::zeros() };
+        let work = &mut self.work;
+        let along = |work: &mut Vec<Vec3>, deform: bool| {
+            work.clear();
+            work.extend(out.forces.iter().zip(inverse).map(mobile));
+            if deform {
+                units.pull_back(&f.transpose(), work);
+            }
+            self.solver.project(state.positions(), work).map_err(|e| e.at(step))
+        };
+        along(work, false)?;
+        let fmax = parallel::largest(n, |i| work[i].norm_squared()).map_or(0.0, |m| m.1.sqrt());
+        if self.cell.is_some() {
+            along(work, true)?;
+        }
+        let (atoms, strain) = gradient.split_at_mut(3 * n);
+        let (triples, _) = atoms.as_chunks_mut::<3>();
+        triples.iter_mut().zip(&*work).for_each(|(g, f)| *g = (-f).into());
+        let mut point = Point { energy: out.energy, enthalpy: out.energy, fmax, smax: 0.0 };
+        if let Some(part) = &self.cell {
+            let volume = state.cell().volume();
+            let virial = out.virial - units.internal_virial(state.positions(), &out.forces);
+            let t = Mat3::identity() * (part.pressure * volume) - virial.transpose();
+            let f_inv = f.try_inverse().unwrap_or_else(Mat3::identity);
+            for (k, g) in strain.iter_mut().enumerate() {
+                *g = part.deformation.slope(k, &t, &f, &f_inv, state.cell()) / part.scale;
+            }
+            point.enthalpy += part.pressure * volume;
+            point.smax = part.deformation.residual(&(t / volume), state.cell());
+        }
+        Ok(point)
+    }
     /// Saves or restores the undeformed cell.
     ///
     /// # Errors
@@ -232,7 +318,8 @@ impl Coordinates {
     /// Takes the present cell as the undeformed one.
     pub(super) fn restart(&mut self, cell: &Cell) {
         if let Some(part) = &mut self.cell {
-            *self = Self::variable_cell(self.atoms, cell, part.deformation.clone(), part.pressure);
+            let fresh = Self::variable_cell(self.atoms, cell, part.deformation.clone(), part.pressure);
+            self.cell = fresh.cell;
         }
     }
 }

@@ -40,7 +40,7 @@ impl Fire {
     pub(super) fn step(
         &mut self,
         ctx: &mut Ctx<'_>,
-        coordinates: &Coordinates,
+        coordinates: &mut Coordinates,
         place: &mut Place,
     ) -> Result<bool, EngineError> {
         let Place { q, gradient: g, point } = place;

@@ -58,7 +58,7 @@ impl Lbfgs {
     pub(super) fn step(
         &mut self,
         ctx: &mut Ctx<'_>,
-        coordinates: &Coordinates,
+        coordinates: &mut Coordinates,
         place: &mut Place,
     ) -> Result<bool, EngineError> {
         let n = place.q.len();
@@ -73,12 +73,12 @@ impl Lbfgs {
                 parallel::for_each_mut(&mut self.direction, |_, d| *d *= scale);
             }
             if let Some(t) = self.search(ctx, coordinates, place)? {
-                self.remember(t, &place.gradient);
+                self.remember((!coordinates.is_constrained()).then_some(t), place);
                 return Ok(true);
             }
             if self.pairs.is_empty() {
                 // leave the state at the best point
-                place.point = coordinates.evaluate(ctx, &place.q, &mut place.gradient)?;
+                place.point = coordinates.evaluate(ctx, &mut place.q, &mut place.gradient)?;
                 return Ok(false);
             }
             self.forget();
@@ -113,7 +113,7 @@ impl Lbfgs {
     fn search(
         &mut self,
         ctx: &mut Ctx<'_>,
-        coordinates: &Coordinates,
+        coordinates: &mut Coordinates,
         place: &mut Place,
     ) -> Result<Option<f64>, EngineError> {
         let (h, slope) = (place.point.enthalpy, dot(&self.direction, &place.gradient));
@@ -123,7 +123,7 @@ impl Lbfgs {
         for k in 0..TRIALS {
             let (q, d) = (&place.q, &self.direction);
             parallel::for_each_mut(&mut self.trial, |i, x| *x = q[i] + t * d[i]);
-            let found = match coordinates.evaluate(ctx, &self.trial, &mut self.trial_gradient) {
+            let found = match coordinates.evaluate(ctx, &mut self.trial, &mut self.trial_gradient) {
                 Ok(point) => Some(point),
                 // a wall: shorten, and report it only when even a tiny step fails
                 Err(e) if k + 1 == TRIALS => return Err(e),
@@ -151,8 +151,9 @@ impl Lbfgs {
         }
         Ok(None)
     }
-    /// Keeps the pair of the step t d; `trial_gradient` is the gradient before it.
-    fn remember(&mut self, t: f64, g: &[f64]) {
+    /// Keeps the pair of the step t d, or of what constraints made of it; `trial` and `trial_gradient` are what was before it.
+    fn remember(&mut self, t: Option<f64>, place: &Place) {
+        let (q, g) = (&place.q, &place.gradient);
         let mut pair = if self.pairs.len() == PAIRS {
             self.pairs.remove(0)
         } else {
@@ -160,8 +161,11 @@ impl Lbfgs {
         };
         pair.s.resize(g.len(), 0.0);
         pair.y.resize(g.len(), 0.0);
-        let (d, old) = (&self.direction, &self.trial_gradient);
-        parallel::for_each_mut(&mut pair.s, |i, s| *s = t * d[i]);
+        let (d, before, old) = (&self.direction, &self.trial, &self.trial_gradient);
+        match t {
+            Some(t) => parallel::for_each_mut(&mut pair.s, |i, s| *s = t * d[i]),
+            None => parallel::for_each_mut(&mut pair.s, |i, s| *s = q[i] - before[i]),
+        }
         parallel::for_each_mut(&mut pair.y, |i, y| *y = g[i] - old[i]);
         let (sy, ss, yy) = (dot(&pair.s, &pair.y), dot(&pair.s, &pair.s), dot(&pair.y, &pair.y));
         if sy > 1e-9 * (ss * yy).sqrt() {

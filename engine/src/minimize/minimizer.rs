@@ -107,7 +107,7 @@ impl Minimizer {
         self.coordinates.restart(ctx.state.cell());
         self.coordinates.read(ctx.state.positions(), &mut self.place.q);
         self.place.gradient = vec![0.0; self.place.q.len()];
-        self.place.point = self.coordinates.evaluate(ctx, &self.place.q, &mut self.place.gradient)?;
+        self.place.point = self.coordinates.evaluate(ctx, &mut self.place.q, &mut self.place.gradient)?;
         self.started = true;
         Ok(())
     }
@@ -135,8 +135,8 @@ impl Sampler for Minimizer {
             return Ok(Progress::Finished);
         }
         let moved = match &mut self.method {
-            Method::Fire(fire) => fire.step(ctx, &self.coordinates, &mut self.place)?,
-            Method::Lbfgs(lbfgs) => lbfgs.step(ctx, &self.coordinates, &mut self.place)?,
+            Method::Fire(fire) => fire.step(ctx, &mut self.coordinates, &mut self.place)?,
+            Method::Lbfgs(lbfgs) => lbfgs.step(ctx, &mut self.coordinates, &mut self.place)?,
         };
         if !moved {
             self.outcome = Outcome::Stalled;

@@ -78,6 +78,7 @@ pub fn relax(
             degrees_of_freedom: 0.0,
         };
         let progress = minimizer.advance(&mut ctx)?;
+        state.place_virtual_sites(system);
         let (step, point) = (minimizer.iterations(), minimizer.point());
         let go_on = on_step(Iteration { step, point, state: &state });
         if progress == Progress::Finished || !go_on {

@@ -1,11 +1,13 @@
 //! What an input file says about a minimisation.
 use super::{Component, Coordinates, Deformation, Fire, Goal, Lbfgs, Minimizer};
+use crate::dynamics::spec::check_bodies;
 use crate::quantity::{Force, Length, Pressure};
 use crate::{Cell, Quantity, SpecError, System, UnitSystem};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// Energy minimisation: `[stage.minimize]`. Velocities become zero; fixed atoms stay where they are.
+/// Energy minimisation: `[stage.minimize]`. Velocities become zero; fixed atoms stay where they are; constraints and rigid
+/// bodies are kept (forces are those along them).
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MinimizeSpec {
@@ -76,15 +78,14 @@ impl MinimizeSpec {
         }
         let default = if units == UnitSystem::Lj { 0.1 } else { 0.2 };
         let max_step = positive("max_step", self.max_step.map_or(default, Quantity::internal))?;
-        if system.constraints() > 0 {
-            let text = format!("a minimisation does not keep the {} constrained bonds", system.constraints());
-            return Err(SpecError::new("", text)
-                .hint("minimise with bonds as springs, or equilibrate with a short strongly damped stage"));
-        }
-        let coordinates = match &self.cell {
+        check_bodies(system)?;
+        let mut coordinates = match &self.cell {
             None => Coordinates::fixed_cell(system.len()),
             Some(spec) => spec.coordinates(system, cell).map_err(|e| e.within("cell"))?,
         };
+        if system.constraints() > 0 {
+            coordinates = coordinates.constrained(system);
+        }
         Ok(match self.method.unwrap_or_default() {
             MethodSpec::Fire => Minimizer::fire(coordinates, Fire::new(max_step), goal),
             MethodSpec::Lbfgs => Minimizer::lbfgs(coordinates, Lbfgs::new(max_step), goal),

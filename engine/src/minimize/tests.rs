@@ -180,7 +180,7 @@ fn the_gradient_is_the_derivative_of_the_enthalpy() {
     let deformations =
         [Deformation::Components(Component::ALL.to_vec()), Deformation::Isotropic, Deformation::Lengths];
     for deformation in deformations {
-        let coordinates = Coordinates::variable_cell(4, &cell, deformation.clone(), 0.7);
+        let mut coordinates = Coordinates::variable_cell(4, &cell, deformation.clone(), 0.7);
         let mut state = State::at_rest(positions.clone(), cell.clone());
         let mut evaluator = evaluator(Pairs);
         let mut ctx = Ctx {
@@ -199,13 +199,13 @@ fn the_gradient_is_the_derivative_of_the_enthalpy() {
             *x += 0.05 * (k as f64 - 14.0);
         }
         let mut g = vec![0.0; q.len()];
-        coordinates.evaluate(&mut ctx, &q, &mut g).unwrap();
+        coordinates.evaluate(&mut ctx, &mut q, &mut g).unwrap();
         let mut ignored = g.clone();
         for k in 0..q.len() {
             let mut at = |x: f64| {
                 let mut q = q.clone();
                 q[k] += x;
-                coordinates.evaluate(&mut ctx, &q, &mut ignored).unwrap().enthalpy
+                coordinates.evaluate(&mut ctx, &mut q, &mut ignored).unwrap().enthalpy
             };
             let d = 1e-4;
             let slope = (8.0 * (at(d) - at(-d)) - (at(2.0 * d) - at(-2.0 * d))) / (12.0 * d);

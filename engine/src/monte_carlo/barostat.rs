@@ -1,8 +1,9 @@
 //! Monte Carlo moves of the cell.
+use crate::constraints::Units;
 use crate::dynamics::cell_modes::{Target, exp_symmetric, external_energy};
 use crate::state::Geometry;
 use crate::{
-    Archive, ArchiveError, Ctx, EngineError, Mat3, Op, Properties, Schedule, State, Stream, System, parallel,
+    Archive, ArchiveError, Ctx, EngineError, Mat3, Op, Properties, Schedule, State, Stream, System, Vec3,
 };
 
 /// Settings of the moves.
@@ -18,11 +19,12 @@ pub struct VolumeMoves {
 }
 
 /// Monte Carlo barostat "P": at every n-th step the cell is stretched along one of its free strains, chosen at random,
-/// with all positions, by a change of ln V uniform in [-δ, δ]; the move is accepted with probability
+/// with the centres of mass of all molecules, which keep their shape (atoms where nothing is bonded; rigid units where a
+/// bonded network has no end), by a change of ln V uniform in [-δ, δ]; the move is accepted with probability
 ///
 /// min(1, exp(-(ΔU + ΔE)/kT + (n + 1) ln(V'/V))),
 ///
-/// where E is the energy of the surroundings ([`external_energy`], P V for a pressure), n the number of atoms, and the
+/// where E is the energy of the surroundings ([`external_energy`], P V for a pressure), n the number of molecules, and the
 /// 1 comes from steps that are uniform in ln V. Velocities are left alone, the virial is not needed, and a refused move
 /// returns to the kept results of the old geometry, so that each move costs one evaluation.
 ///
@@ -42,6 +44,10 @@ pub struct MonteCarloBarostat {
     started: bool,
     exchanged: f64,
     kept: Geometry,
+    /// What moves as a whole: molecules, or rigid units where a molecule has no end.
+    units: Option<Units>,
+    by_molecules: bool,
+    centers: Vec<Vec3>,
 }
 
 /// Moves between two changes of the step size.
@@ -67,6 +73,9 @@ impl MonteCarloBarostat {
             started: false,
             exchanged: 0.0,
             kept: Geometry::default(),
+            units: None,
+            by_molecules: false,
+            centers: Vec::new(),
         }
     }
     /// Moves tried and accepted.
@@ -104,7 +113,15 @@ impl Op for MonteCarloBarostat {
         if !self.started {
             self.started = true;
             self.reference = *ctx.state.cell().matrix();
+            let topology = ctx.system.topology();
+            let connected = topology.molecules().len() < topology.len();
+            self.by_molecules = connected && !topology.is_endless(ctx.state.positions(), ctx.state.cell());
         }
+        let (topology, by_molecules) = (ctx.system.topology(), self.by_molecules);
+        let units = self.units.get_or_insert_with(|| match by_molecules {
+            true => Units::new(topology, topology.molecules(), ctx.system.masses()),
+            false => ctx.system.solver().units().clone(),
+        });
         let need = Properties::ENERGY | Properties::FORCES;
         let mut numbers = ctx.rng.sequence(Stream::MonteCarloBarostat, ctx.state.step, ctx.substep);
         let choice = (numbers.uniform() * self.strains.len() as f64) as usize;
@@ -120,7 +137,7 @@ impl Op for MonteCarloBarostat {
         let cell = state.cell().deformed(&stretch)?;
         state.keep_geometry(&mut self.kept);
         ctx.evaluator.keep();
-        parallel::for_each_mut(ctx.state.positions_mut(), |_, r| *r = stretch * *r);
+        units.scale(&stretch, ctx.state.positions_mut(), &mut self.centers);
         ctx.state.set_cell(cell);
 
         // an energy that is not finite (overlapping atoms) is a refusal, not a failure
@@ -129,7 +146,7 @@ impl Op for MonteCarloBarostat {
             Err(EngineError::Diverged { .. }) => None,
             Err(other) => return Err(other),
         };
-        let gain = (ctx.system.len() as f64 + 1.0) * log_volume;
+        let gain = (units.len() as f64 + 1.0) * log_volume;
         let kt = self.kt.at(ctx.progress);
         let accepted = trial.is_some_and(|(energy, work)| threshold < gain - (energy + work) / kt);
         if accepted {
@@ -147,6 +164,7 @@ impl Op for MonteCarloBarostat {
     fn archive(&mut self, archive: &mut Archive) -> Result<(), ArchiveError> {
         archive.section("monte_carlo_barostat")?;
         archive.bool(&mut self.started)?;
+        archive.bool(&mut self.by_molecules)?;
         archive.mat3(&mut self.reference)?;
         archive.f64(&mut self.delta)?;
         archive.f64(&mut self.exchanged)?;

@@ -1,5 +1,5 @@
 //! Compares what was recorded with what was asked.
-use super::recorder::{Recorder, parts};
+use super::recorder::{Members, Recorder, parts};
 use super::{Cause, Conservation, GroupTemperature, Judgement, Measured, Minimum, Rate, Suspect, Verdict};
 use crate::minimize::{Outcome, Summary};
 use crate::statistics::Mean;
@@ -225,11 +225,16 @@ fn temperatures(v: &mut Verdict, recorder: &Recorder, system: &System, c: &Circu
     let inverse = system.inverse_masses();
     let m = system.masses();
     let mobile = |i: usize| if inverse[i] != 0.0 { 1.0 } else { 0.0 };
-    let free = 3.0 * (system.len() - system.fixed()) as f64;
+    let free = system.degrees_of_freedom(false) as f64;
     let total: f64 = m.iter().sum();
     let lost = if dof + 2.5 < free { 1.0 / total } else { 0.0 };
     for (part, series) in parts(system).iter().zip(&recorder.groups) {
-        let own = 3.0 * part.atoms.sum(system, |i| mobile(i) * (1.0 - m[i] * lost));
+        let centers = 3.0 * system.solver().units().len() as f64 - (free - dof).clamp(0.0, 3.0);
+        let own = match part.atoms {
+            Members::Centers => centers,
+            Members::Within => dof - centers,
+            _ => 3.0 * part.atoms.sum(system, |i| mobile(i) * (1.0 - m[i] * lost)),
+        };
         let atoms = part.atoms.sum(system, mobile) as usize;
         let t = measured(series.mean(SKIP), 2.0 / (own * k_b), label);
         let mut temperature = t.against(reference, 0.01 * reference, 0.05 * reference);
@@ -250,7 +255,7 @@ fn pressure(v: &mut Verdict, recorder: &Recorder, system: &System, c: &Circumsta
     v.pressure = Some(match c.pressure {
         Some(target) if target.is_constant() => {
             let volume = recorder.volume.mean(SKIP).value;
-            let ideal = system.len() as f64 * mean_kt(recorder) / volume / unit;
+            let ideal = system.solver().units().len() as f64 * mean_kt(recorder) / volume / unit;
             p.against(target.start / unit, 0.05 * ideal, 0.25 * ideal)
         }
         _ => p,

@@ -13,11 +13,15 @@ pub(super) struct Part<'a> {
     pub atoms: Members<'a>,
 }
 
-/// Which atoms belong to a part.
+/// What belongs to a part.
 #[derive(Clone, Copy)]
 pub(super) enum Members<'a> {
     Species(u16),
     Group(&'a [u32]),
+    /// The motion of the centres of mass of rigid units.
+    Centers,
+    /// The motion about those centres.
+    Within,
 }
 
 impl Members<'_> {
@@ -29,15 +33,34 @@ impl Members<'_> {
                 parallel::sum(types.len(), 0.0, |i| if types[i] == s { term(i) } else { 0.0 })
             }
             Self::Group(atoms) => parallel::sum(atoms.len(), 0.0, |k| term(atoms[k] as usize)),
+            Self::Centers | Self::Within => parallel::sum(system.len(), 0.0, term),
+        }
+    }
+    /// Kinetic energy, of the total `kinetic`.
+    fn kinetic(self, frame: &Frame<'_>) -> f64 {
+        let (m, v) = (frame.system.masses(), frame.state.velocities());
+        let centers = || 0.5 * frame.system.solver().units().kinetic(m, v).trace();
+        match self {
+            Self::Centers => centers(),
+            Self::Within => frame.kinetic - centers(),
+            _ => self.sum(frame.system, |i| 0.5 * m[i] * v[i].norm_squared()),
         }
     }
 }
 
 /// The parts of a system that should share one temperature: its species when there are several, and named groups
-/// that are not everything. Empty with constraints, whose degrees of freedom cannot be assigned to a part.
+/// that are not everything. With constraints, whose degrees of freedom cannot be assigned to atoms, the motion of the
+/// centres of mass of rigid units and the motion about them.
 pub(super) fn parts(system: &System) -> Vec<Part<'_>> {
     if system.constraints() > 0 {
-        return Vec::new();
+        let within = system.degrees_of_freedom(false) > 3 * system.solver().units().len();
+        if system.fixed() > 0 || !within {
+            return Vec::new();
+        }
+        return vec![
+            Part { name: "centres of rigid units", atoms: Members::Centers },
+            Part { name: "within rigid units", atoms: Members::Within },
+        ];
     }
     let species = (0u16..).zip(system.species()).map(|(k, s)| (s.symbol.as_str(), Members::Species(k)));
     let groups = system.groups().iter().map(|(name, atoms)| (name.as_str(), Members::Group(atoms)));
@@ -111,11 +134,10 @@ impl Recorder {
         if let Some(p) = frame.pressure().filter(|_| self.with_virial) {
             self.pressure.push(p);
         }
-        let (m, v) = (system.masses(), state.velocities());
         let parts = parts(system);
         self.groups.resize_with(parts.len(), Series::default);
         for (series, part) in self.groups.iter_mut().zip(&parts) {
-            series.push(part.atoms.sum(system, |i| 0.5 * m[i] * v[i].norm_squared()));
+            series.push(part.atoms.kinetic(frame));
         }
     }
     /// Saves or restores everything.

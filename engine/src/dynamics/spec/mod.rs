@@ -13,7 +13,7 @@ pub use thermostat::{AndersenSpec, BerendsenSpec, BussiSpec, LangevinSpec, NoseH
 
 use super::kick_drift::MAX_GROUPS;
 use super::respa::Respa;
-use super::{Brownian, RemoveMomentum};
+use super::{Brownian, Project, RemoveMomentum};
 use crate::quantity::{Quantity, Rate, Temperature, Time};
 use crate::sampler::MolecularDynamics;
 use crate::units::FEMTOSECOND;
@@ -149,6 +149,20 @@ fn check_system(system: &System) -> Result<(), SpecError> {
     if system.len() == system.fixed() {
         return Err(SpecError::new("", "no atom can move").hint("the system is empty or all atoms are fixed"));
     }
+    if system.degrees_of_freedom(false) == 0 {
+        return Err(SpecError::new("", "the constraints leave no degree of freedom"));
+    }
+    check_bodies(system)
+}
+
+/// Rigid bodies move as a whole or not at all.
+pub(crate) fn check_bodies(system: &System) -> Result<(), SpecError> {
+    let fixed = |a: &&u32| system.is_fixed(**a as usize);
+    let held = system.topology().rigid_bodies().iter().find_map(|b| b.atoms.iter().find(fixed));
+    if let Some(a) = held {
+        return Err(SpecError::new("", format!("atom {a} is fixed and in a rigid body"))
+            .hint("fix no atom of a rigid body, or leave the body out and fix all its atoms"));
+    }
     Ok(())
 }
 
@@ -202,6 +216,7 @@ impl RemoveMomentumSpec {
 
 /// Core, thermostat and removal of momentum put together.
 fn compose(
+    system: &System,
     dt: f64,
     respa: Option<&RespaSpec>,
     thermostat: Option<(Box<dyn Op>, Place)>,
@@ -213,6 +228,13 @@ fn compose(
     let core = respa.unwrap_or_else(|| Respa::new(Vec::new()));
     let (mut ops, mut schedule) = (core.operators(), core.schedule());
     let mut label = multiple.then(|| core.notation());
+    let tied = !system.solver().is_empty();
+    let projection = ops.len();
+    if tied {
+        ops.push(Box::new(Project));
+        schedule.push((projection, 1.0));
+        label = label.map(|l| format!("{l} R"));
+    }
     if let Some((op, place)) = thermostat {
         let (t, symbol) = (ops.len(), op.symbol());
         ops.push(op);
@@ -221,7 +243,10 @@ fn compose(
             schedule.push((t, 0.5));
         };
         match place {
-            Place::Middle if !multiple => schedule = vec![(0, 0.5), (1, 0.5), (t, 1.0), (1, 0.5), (0, 0.5)],
+            Place::Middle if !multiple => {
+                schedule = vec![(0, 0.5), (1, 0.5), (t, 1.0), (1, 0.5), (0, 0.5)];
+                schedule.extend(tied.then_some((projection, 1.0)));
+            }
             Place::Middle | Place::Around => {
                 around(&mut schedule);
                 label = label.map(|l| format!("{symbol} {l} {symbol}"));
@@ -259,7 +284,7 @@ impl NveSpec {
         check_system(system)?;
         let dt = time_step(self.timestep, units)?;
         let removal = self.remove_momentum.as_ref().map(|r| r.build(system, state, false)).transpose()?;
-        compose(dt, self.respa.as_ref(), None, Vec::new(), removal)
+        compose(system, dt, self.respa.as_ref(), None, Vec::new(), removal)
     }
     /// What the user should know.
     pub fn warnings(&self, units: UnitSystem) -> Vec<String> {
@@ -291,7 +316,7 @@ impl NvtSpec {
         let thermostat = self.thermostat.build(kt, dt)?;
         let local = self.thermostat.is_local();
         let removal = self.remove_momentum.as_ref().map(|r| r.build(system, state, local)).transpose()?;
-        compose(dt, self.respa.as_ref(), Some(thermostat), Vec::new(), removal)
+        compose(system, dt, self.respa.as_ref(), Some(thermostat), Vec::new(), removal)
     }
     /// What the user should know.
     pub fn warnings(&self, units: UnitSystem) -> Vec<String> {
@@ -319,6 +344,11 @@ impl BrownianSpec {
         units: UnitSystem,
     ) -> Result<MolecularDynamics, SpecError> {
         check_system(system)?;
+        if system.constraints() > 0 {
+            let message = format!("Brownian dynamics does not keep the {} constraints", system.constraints());
+            return Err(SpecError::new("", message)
+                .hint("use `nvt` with a Langevin thermostat, or leave the constraints out"));
+        }
         let dt = positive(self.timestep, "timestep", "time step")?;
         let friction = positive(self.friction, "friction", "friction")?;
         let kt = self.temperature.thermal(units.boltzmann(), true)?;

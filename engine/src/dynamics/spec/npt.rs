@@ -74,7 +74,7 @@ impl NptSpec {
         let surroundings = Surroundings { target, kt, dt, units };
         if matches!(self.barostat, BarostatSpec::MonteCarlo(_)) {
             let moves = self.barostat.build(&surroundings, None)?;
-            return compose(dt, None, Some((thermostat, place)), vec![moves], removal);
+            return compose(system, dt, None, Some((thermostat, place)), vec![moves], removal);
         }
         let (center, outside) =
             if place == Place::Middle { (Some(thermostat), None) } else { (None, Some(thermostat)) };
