@@ -44,8 +44,10 @@ impl Neg for Avx2 {
 unsafe fn four(sites: *const Site, index: *const u32) -> [__m256d; 4] {
     // SAFETY: as the caller promises
     unsafe {
-        let site = |k: usize| _mm256_load_pd(sites.add(*index.add(k) as usize).cast());
-        let (a, b, c, d) = (site(0), site(1), site(2), site(3));
+        let a = _mm256_load_pd(sites.add(*index as usize).cast());
+        let b = _mm256_load_pd(sites.add(*index.add(1) as usize).cast());
+        let c = _mm256_load_pd(sites.add(*index.add(2) as usize).cast());
+        let d = _mm256_load_pd(sites.add(*index.add(3) as usize).cast());
         let (xz0, ys0) = (_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b));
         let (xz2, ys2) = (_mm256_unpacklo_pd(c, d), _mm256_unpackhi_pd(c, d));
         [
@@ -140,7 +142,7 @@ impl Lanes for Avx2 {
     unsafe fn load_sites(sites: *const Site, index: *const u32) -> [Self; 4] {
         // SAFETY: as the caller promises
         let (a, b) = unsafe { (four(sites, index), four(sites, index.add(4))) };
-        std::array::from_fn(|k| Self(a[k], b[k]))
+        [Self(a[0], b[0]), Self(a[1], b[1]), Self(a[2], b[2]), Self(a[3], b[3])]
     }
     #[inline(always)]
     unsafe fn lookup(table: *const f64, index: Self) -> Self {

@@ -33,6 +33,34 @@ impl Neg for Avx512 {
     }
 }
 
+/// Two sites in one register.
+///
+/// # Safety
+/// AVX-512 is enabled and the indices are within the array.
+#[inline(always)]
+unsafe fn pair(sites: *const Site, a: u32, b: u32) -> __m512d {
+    // SAFETY: as the caller promises
+    unsafe {
+        let a = _mm256_load_pd(sites.add(a as usize).cast());
+        let b = _mm256_load_pd(sites.add(b as usize).cast());
+        _mm512_insertf64x4::<1>(_mm512_castpd256_pd512(a), b)
+    }
+}
+
+/// Writes a register (x y | x y | z s | z s) as the site `to` and the second after it.
+///
+/// # Safety
+/// AVX-512 is enabled and there are three sites from `to` on.
+#[inline(always)]
+unsafe fn put_pair(two: __m512d, to: *mut Site) {
+    // SAFETY: as the caller promises
+    unsafe {
+        let two = _mm512_shuffle_f64x2::<0b11_01_10_00>(two, two);
+        _mm256_store_pd(to.cast(), _mm512_castpd512_pd256(two));
+        _mm256_store_pd(to.add(2).cast(), _mm512_extractf64x4_pd::<1>(two));
+    }
+}
+
 // SAFETY of all blocks below: the type is used only where AVX-512 is enabled.
 impl Lanes for Avx512 {
     type Mask = __mmask8;
@@ -97,10 +125,11 @@ impl Lanes for Avx512 {
     unsafe fn load_sites(sites: *const Site, index: *const u32) -> [Self; 4] {
         // SAFETY: as the caller promises
         unsafe {
-            let site = |k: usize| _mm256_load_pd(sites.add(*index.add(k) as usize).cast());
-            let pair = |a: usize, b: usize| _mm512_insertf64x4::<1>(_mm512_castpd256_pd512(site(a)), site(b));
             // each register holds two sites (x y z s | x y z s)
-            let (r02, r13, r46, r57) = (pair(0, 2), pair(1, 3), pair(4, 6), pair(5, 7));
+            let r02 = pair(sites, *index, *index.add(2));
+            let r13 = pair(sites, *index.add(1), *index.add(3));
+            let r46 = pair(sites, *index.add(4), *index.add(6));
+            let r57 = pair(sites, *index.add(5), *index.add(7));
             let (xz0, ys0) = (_mm512_unpacklo_pd(r02, r13), _mm512_unpackhi_pd(r02, r13));
             let (xz4, ys4) = (_mm512_unpacklo_pd(r46, r57), _mm512_unpackhi_pd(r46, r57));
             [
@@ -141,6 +170,34 @@ impl Lanes for Avx512 {
             _mm512_storeu_pd(values.as_mut_ptr(), _mm512_maskz_compress_pd(mask, self.0));
         }
         mask.count_ones() as usize
+    }
+    #[inline(always)]
+    fn compact(self, mask: __mmask8, values: &mut [f64; LANES]) {
+        unsafe { _mm512_storeu_pd(values.as_mut_ptr(), _mm512_maskz_compress_pd(mask, self.0)) };
+    }
+    #[inline(always)]
+    fn store_sites(columns: [Self; 4], sites: &mut [Site; LANES]) {
+        let [Self(x), Self(y), Self(z), Self(s)] = columns;
+        unsafe {
+            // registers of two sites: (0, 2), (4, 6) and (1, 3), (5, 7)
+            let (xy0, xy1) = (_mm512_unpacklo_pd(x, y), _mm512_unpackhi_pd(x, y));
+            let (zs0, zs1) = (_mm512_unpacklo_pd(z, s), _mm512_unpackhi_pd(z, s));
+            let to = sites.as_mut_ptr();
+            put_pair(_mm512_shuffle_f64x2::<0b01_00_01_00>(xy0, zs0), to);
+            put_pair(_mm512_shuffle_f64x2::<0b01_00_01_00>(xy1, zs1), to.add(1));
+            put_pair(_mm512_shuffle_f64x2::<0b11_10_11_10>(xy0, zs0), to.add(4));
+            put_pair(_mm512_shuffle_f64x2::<0b11_10_11_10>(xy1, zs1), to.add(5));
+        }
+    }
+    #[inline(always)]
+    fn split(self) -> (Self, Self) {
+        unsafe {
+            let bits = _mm512_castpd_si512(self.0);
+            let exponent = _mm512_sub_epi64(_mm512_srli_epi64::<52>(bits), _mm512_set1_epi64(1023));
+            let fraction = _mm512_and_si512(bits, _mm512_set1_epi64((1 << 52) - 1));
+            let mantissa = _mm512_or_si512(fraction, _mm512_set1_epi64(1023 << 52));
+            (Self(_mm512_castsi512_pd(mantissa)), Self(_mm512_cvtepi64_pd(exponent)))
+        }
     }
     #[inline(always)]
     fn prefetch<T>(place: *const T) {

@@ -41,38 +41,47 @@ pub fn exp<V: Lanes>(x: V) -> V {
 }
 
 /// ln x for positive normal x: x = 2^n m with m in [sqrt(1/2), sqrt(2)), f = m - 1, s = f / (2 + f), and
-/// ln m = f - s (f - 2 s² (1/3 + s²/5 + ...)), the series cut after s^20.
+/// ln m = f - s (f - 2 s² (1/3 + s²/5 + ...)), the series cut after s^20. Of zero it is -inf, of negative numbers and NaN
+/// it is NaN, of infinity infinity.
 #[inline(always)]
 pub fn ln<V: Lanes>(x: V) -> V {
-    x.map(ln_scalar)
-}
-
-#[inline(always)]
-fn ln_scalar(x: f64) -> f64 {
-    if x.is_nan() || x <= 0.0 || x.is_infinite() {
-        return if x == 0.0 {
-            f64::NEG_INFINITY
-        } else if x > 0.0 {
-            x
-        } else {
-            f64::NAN
-        };
-    }
-    let bits = x.to_bits();
-    let mut n = ((bits >> 52) as i64 - 1023) as f64;
-    let mut m = f64::from_bits((bits & ((1 << 52) - 1)) | (1023 << 52));
-    if m >= std::f64::consts::SQRT_2 {
-        m *= 0.5;
-        n += 1.0;
-    }
-    let f = m - 1.0;
-    let s = f / (2.0 + f);
+    let (m, n) = x.split();
+    let high = m.lt(V::splat(std::f64::consts::SQRT_2));
+    let m = V::select(high, m, m * V::splat(0.5));
+    let n = V::select(high, n, n + V::splat(1.0));
+    let f = m - V::splat(1.0);
+    let s = f / (V::splat(2.0) + f);
     let z = s * s;
-    let mut p = 1.0 / 23.0;
+    let mut p = V::splat(1.0 / 23.0);
     for k in (1..=10).rev() {
-        p = p * z + 1.0 / (2 * k + 1) as f64;
+        p = p.mul_add(z, V::splat(1.0 / f64::from(2 * k + 1)));
     }
     // 2 s = f - s f, hence ln m = 2 s + 2 s z p = f - s (f - 2 z p)
-    let small = s * (f - 2.0 * z * p);
-    n * LN2_HIGH + (f - (small - n * LN2_LOW))
+    let small = s * (f - V::splat(2.0) * z * p);
+    let value = n.mul_add(V::splat(LN2_HIGH), f - (small - n * V::splat(LN2_LOW)));
+    let value = V::select(x.lt(V::splat(f64::INFINITY)), value, x);
+    let value = V::select(x.lt(V::splat(f64::MIN_POSITIVE)), V::splat(f64::NEG_INFINITY), value);
+    V::select(x.not_ge(V::splat(0.0)), V::splat(f64::NAN), value)
+}
+
+/// sin x and cos x for |x| <= π/2 from their Taylor series, of degree 23 and 22 (remainders below 1e-18).
+#[inline(always)]
+pub fn sin_cos_half_pi<V: Lanes>(x: V) -> (V, V) {
+    // 1/n!, alternating in pairs, for n = 23 down to 0
+    const SERIES: [f64; 24] = {
+        let (mut c, mut n, mut inverse) = ([0.0; 24], 0, 1.0);
+        while n < 24 {
+            c[n] = if n % 4 < 2 { inverse } else { -inverse };
+            n += 1;
+            inverse /= n as f64;
+        }
+        c
+    };
+    let z = x * x;
+    let (mut sin, mut cos) = (V::splat(SERIES[23]), V::splat(SERIES[22]));
+    for k in (0..11).rev() {
+        sin = sin.mul_add(z, V::splat(SERIES[2 * k + 1]));
+        cos = cos.mul_add(z, V::splat(SERIES[2 * k]));
+    }
+    (sin * x, cos)
 }

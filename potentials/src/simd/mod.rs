@@ -129,6 +129,27 @@ pub trait Lanes:
         }
         n
     }
+    /// Writes the lanes where the mask is true one after another; what lies behind them up to eight places is
+    /// overwritten with anything.
+    #[inline(always)]
+    fn compact(self, mask: Self::Mask, values: &mut [f64; LANES]) {
+        self.compress(mask, &[0; LANES], &mut [0; LANES], values);
+    }
+    /// Writes `columns` as the positions and species of eight sites.
+    #[inline(always)]
+    fn store_sites(columns: [Self; 4], sites: &mut [Site; LANES]) {
+        let [x, y, z, species] = columns.map(Self::to_array);
+        for (k, site) in sites.iter_mut().enumerate() {
+            *site = Site { position: [x[k], y[k], z[k]], species: species[k] };
+        }
+    }
+    /// Mantissa and exponent of positive normal numbers: self = m 2^n with m in \[1, 2).
+    #[inline(always)]
+    fn split(self) -> (Self, Self) {
+        let bits = self.to_array().map(f64::to_bits);
+        let mantissa = bits.map(|b| f64::from_bits((b & ((1 << 52) - 1)) | (1023 << 52)));
+        (Self::from_array(mantissa), Self::from_array(bits.map(|b| ((b >> 52) as i64 - 1023) as f64)))
+    }
     /// `f` of every lane, for functions that are rarely needed.
     #[inline(always)]
     fn map(self, f: impl Fn(f64) -> f64) -> Self {
@@ -151,6 +172,11 @@ pub trait Lanes:
     #[inline(always)]
     fn ln(self) -> Self {
         functions::ln(self)
+    }
+    /// Sine and cosine for arguments between -π/2 and π/2, with an absolute error of about 1e-16.
+    #[inline(always)]
+    fn sin_cos_half_pi(self) -> (Self, Self) {
+        functions::sin_cos_half_pi(self)
     }
 }
 

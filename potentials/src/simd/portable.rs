@@ -63,6 +63,10 @@ impl Lanes for Portable {
     fn ln(self) -> Self {
         functions::ln(self)
     }
+    #[inline(never)]
+    fn sin_cos_half_pi(self) -> (Self, Self) {
+        functions::sin_cos_half_pi(self)
+    }
     #[inline(always)]
     fn sqrt(self) -> Self {
         Self(self.0.map(f64::sqrt))

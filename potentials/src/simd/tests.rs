@@ -22,6 +22,19 @@ impl Kernel for Everything<'_> {
             put(x.round());
             put(x.exp());
             put((x * x).ln());
+            put(x.ln());
+            let (sin, cos) = (x * V::splat(0.01)).sin_cos_half_pi();
+            put(sin);
+            put(cos);
+            let (mantissa, exponent) = (x * x).split();
+            put(mantissa);
+            put(exponent);
+            let mut sites = [Site::default(); LANES];
+            V::store_sites([x, y, sin, cos], &mut sites);
+            for site in sites {
+                let [a, b, c] = site.position;
+                put(V::from_array([a, b, c, site.species, a, b, c, site.species]));
+            }
             put(V::splat(x.sum()));
             let index = [7, 3, 1, 1, 0, 9, 4, 8];
             // SAFETY: there are ten sites and as many numbers
@@ -32,6 +45,10 @@ impl Kernel for Everything<'_> {
             }
             let (mut indices, mut values) = ([0; LANES], [0.0; LANES]);
             let n = x.compress(x.lt(y), &index, &mut indices, &mut values);
+            let mut again = [0.0; LANES];
+            x.compact(x.lt(y), &mut again);
+            again[n..].fill(0.0);
+            put(V::from_array(again));
             indices[n..].fill(0);
             values[n..].fill(0.0);
             put(V::from_array(values));
@@ -82,5 +99,13 @@ fn exp_and_ln_are_accurate() {
     let at = |x: f64| Portable::splat(x).exp().to_array()[0];
     assert_eq!((at(0.0), at(-1e9), at(f64::NEG_INFINITY)), (1.0, 0.0, 0.0));
     assert!(at(f64::NAN).is_nan() && at(1e9) > 1e300);
-    assert_eq!(Portable::splat(1.0).ln().to_array()[0], 0.0);
+    let ln = |x: f64| Portable::splat(x).ln().to_array()[0];
+    assert_eq!((ln(1.0), ln(0.0), ln(f64::INFINITY)), (0.0, f64::NEG_INFINITY, f64::INFINITY));
+    assert!(ln(-1.0).is_nan() && ln(f64::NAN).is_nan());
+    for k in -1570..=1570 {
+        let x = 1e-3 * f64::from(k);
+        let (sin, cos) = Portable::splat(x).sin_cos_half_pi();
+        let error = (sin.to_array()[0] - x.sin()).abs().max((cos.to_array()[0] - x.cos()).abs());
+        assert!(error < 3e-16, "{x}: {error}");
+    }
 }

@@ -23,13 +23,17 @@ struct Knot {
     r_phi: Cubic,
 }
 
+/// Rows whose close neighbours are found before the densities are added up: what was just written in pieces is slow to
+/// read back whole.
+const CHUNK: usize = 16;
+
 /// Close neighbours and results of some rows.
 #[derive(Default)]
 struct Block {
     offsets: Vec<u32>,
     /// Sites within the cutoff; each row is filled up with the dummy site.
     close: Vec<u32>,
-    /// Squared distances of one row.
+    /// Squared distances of a chunk of rows.
     squares: Vec<f64>,
     /// F'(ρ) of each row.
     slopes: Vec<f64>,
@@ -89,7 +93,12 @@ impl Eam {
             level: Level::detect(),
         }
     }
+    /// Restricts the instructions that are used (for tests; numbers do not change).
+    pub fn set_level(&mut self, level: Level) {
+        self.level = level;
+    }
     /// F(ρ) and F'(ρ).
+    #[inline(always)]
     fn embed(&self, species: usize, rho: f64) -> (f64, f64) {
         let n = self.intervals[1];
         let (m, p) = spline::locate(rho * self.per_drho, n - 1);
@@ -143,54 +152,61 @@ impl<const MANY: bool> Kernel for Densities<'_, MANY> {
         block.offsets.push(0);
         block.slopes.clear();
         block.energies.clear();
-        let mut used = 0;
-        for k in first..(first + BLOCK).min(centers.len()) {
-            let row = list.padded_row(k);
-            let here = &sites[centers[k] as usize];
-            let [x, y, z] = here.position.map(V::splat);
-            if block.close.len() < used + row.len() + LANES {
-                block.close.resize(used + row.len() + LANES, 0);
+        let last = (first + BLOCK).min(centers.len());
+        for chunk in (first..last).step_by(CHUNK) {
+            let rows = chunk..(chunk + CHUNK).min(last);
+            let begin = block.offsets[chunk - first] as usize;
+            let mut used = begin;
+            for k in rows.clone() {
+                let row = list.padded_row(k);
+                let [x, y, z] = sites[centers[k] as usize].position;
+                let (x, y, z) = (V::splat(x), V::splat(y), V::splat(z));
+                if block.close.len() < used + row.len() + 2 * LANES {
+                    block.close.resize(used + row.len() + 2 * LANES, 0);
+                }
+                if block.squares.len() < used - begin + row.len() + 2 * LANES {
+                    block.squares.resize(used - begin + row.len() + 2 * LANES, 0.0);
+                }
+                let (close, squares) = (&mut block.close[used..], &mut block.squares[used - begin..]);
+                let mut m = 0;
+                for part in row.chunks_exact(LANES) {
+                    // SAFETY: rows hold indices of sites or of the dummy behind them, and a part has LANES of them
+                    let [sx, sy, sz, _] = unsafe { V::load_sites(sites.as_ptr(), part.as_ptr()) };
+                    let (dx, dy, dz) = (sx - x, sy - y, sz - z);
+                    let r2 = dx.mul_add(dx, dy.mul_add(dy, dz * dz));
+                    m += r2.compress(r2.lt(cutoff2), lanes(part), window(close, m), window(squares, m));
+                }
+                let padded = m.next_multiple_of(LANES);
+                *window(close, m) = [dummy; LANES];
+                *window(squares, m) = [f64::INFINITY; LANES];
+                used += padded;
+                block.offsets.push(used as u32);
             }
-            if block.squares.len() < row.len() + LANES {
-                block.squares.resize(row.len() + LANES, 0.0);
+            for k in rows {
+                let species = sites[centers[k] as usize].species as usize;
+                let start = V::splat((species * eam.species) as f64 * n);
+                let mut rho = V::splat(0.0);
+                let (from, to) = (block.offsets[k - first] as usize, block.offsets[k - first + 1] as usize);
+                for c in (from..to).step_by(LANES) {
+                    let r2 = V::from_array(*window(&mut block.squares, c - begin));
+                    let inside = r2.lt(cutoff2);
+                    let pair = if MANY {
+                        let part = window(&mut block.close, c);
+                        // SAFETY: indices of sites or of the dummy
+                        let species = unsafe { V::load_sites(sites.as_ptr(), part.as_ptr())[3] };
+                        species.mul_add(V::splat(n), start)
+                    } else {
+                        start
+                    };
+                    let (index, p) = eam.locate(r2.min(cutoff2).sqrt(), pair);
+                    // SAFETY: locate keeps to the intervals of a pair of species, and species are below their number
+                    let [c3, c2, c1, c0] = unsafe { eam.cubics::<V>(0, &index) };
+                    rho = rho + V::keep(inside, c3.mul_add(p, c2).mul_add(p, c1).mul_add(p, c0));
+                }
+                let (energy, slope) = eam.embed(species, rho.sum());
+                block.energies.push(energy);
+                block.slopes.push(slope);
             }
-            let close = &mut block.close[used..];
-            let mut m = 0;
-            for part in row.chunks_exact(LANES) {
-                // SAFETY: rows hold indices of sites or of the dummy behind them, and a part has LANES of them
-                let [sx, sy, sz, _] = unsafe { V::load_sites(sites.as_ptr(), part.as_ptr()) };
-                let (dx, dy, dz) = (sx - x, sy - y, sz - z);
-                let r2 = dx.mul_add(dx, dy.mul_add(dy, dz * dz));
-                let (indices, values) = (window(close, m), window(&mut block.squares, m));
-                m += r2.compress(r2.lt(cutoff2), lanes(part), indices, values);
-            }
-            let padded = m.next_multiple_of(LANES);
-            close[m..padded].fill(dummy);
-            block.squares[m..padded].fill(f64::INFINITY);
-            let species = here.species as usize;
-            let start = V::splat((species * eam.species) as f64 * n);
-            let mut rho = V::splat(0.0);
-            for c in (0..padded).step_by(LANES) {
-                let r2 = V::from_array(*window(&mut block.squares, c));
-                let inside = r2.lt(cutoff2);
-                let pair = if MANY {
-                    let part = window(close, c);
-                    // SAFETY: indices of sites or of the dummy
-                    let species = unsafe { V::load_sites(sites.as_ptr(), part.as_ptr())[3] };
-                    species.mul_add(V::splat(n), start)
-                } else {
-                    start
-                };
-                let (index, p) = eam.locate(r2.min(cutoff2).sqrt(), pair);
-                // SAFETY: locate keeps to the intervals of a pair of species, and species are below their number
-                let [c3, c2, c1, c0] = unsafe { eam.cubics::<V>(0, &index) };
-                rho = rho + V::keep(inside, c3.mul_add(p, c2).mul_add(p, c1).mul_add(p, c0));
-            }
-            used += padded;
-            block.offsets.push(used as u32);
-            let (energy, slope) = eam.embed(species, rho.sum());
-            block.energies.push(energy);
-            block.slopes.push(slope);
         }
     }
 }
@@ -226,14 +242,20 @@ impl<const MANY: bool, const VIRIALS: bool> Kernel for Forces<'_, MANY, VIRIALS>
         let n = eam.intervals[0] as f64;
         let cutoff2 = V::splat(eam.cutoff * eam.cutoff);
         let (zero, two, three) = (V::splat(0.0), V::splat(2.0), V::splat(3.0));
-        let slope = |[c3, c2, c1, _]: [V; 4], p: V| (three * c3).mul_add(p, two * c2).mul_add(p, c1);
+        macro_rules! slope {
+            ($c:expr, $p:expr) => {{
+                let [c3, c2, c1, _] = $c;
+                (three * c3).mul_add($p, two * c2).mul_add($p, c1)
+            }};
+        }
         block.forces.clear();
         block.virials.clear();
         block.energy = 0.0;
         block.virial = Mat3::zeros();
         for k in 0..block.slopes.len() {
             let here = &sites[centers[first + k] as usize];
-            let [x, y, z] = here.position.map(V::splat);
+            let [x, y, z] = here.position;
+            let (x, y, z) = (V::splat(x), V::splat(y), V::splat(z));
             let species = here.species as usize;
             let start = V::splat((species * eam.species) as f64 * n);
             let own = V::splat(block.slopes[k]);
@@ -263,13 +285,13 @@ impl<const MANY: bool, const VIRIALS: bool> Kernel for Forces<'_, MANY, VIRIALS>
                     let (index, p) = eam.locate(r, mirror);
                     // SAFETY: as above
                     let back = unsafe { eam.cubics::<V>(0, &index) };
-                    own.mul_add(slope(density, p), other * slope(back, p))
+                    own.mul_add(slope!(density, p), other * slope!(back, p))
                 } else {
-                    (own + other) * slope(density, p)
+                    (own + other) * slope!(density, p)
                 };
                 let [c3, c2, c1, c0] = r_phi;
                 let phi = c3.mul_add(p, c2).mul_add(p, c1).mul_add(p, c0) * inverse;
-                let pair = slope(r_phi, p) * inverse;
+                let pair = slope!(r_phi, p) * inverse;
                 let radial = (density + pair).mul_add(V::splat(eam.per_dr), -(phi * inverse));
                 let g = V::keep(inside, radial * inverse);
                 e = e + V::keep(inside, phi);
