@@ -358,7 +358,7 @@ fn thermostats_sample_the_kinetic_energy_of_rigid_molecules() {
 #[test]
 fn an_ideal_gas_of_rigid_molecules_has_the_exact_volume_distribution() {
     // P(V) ~ V^N exp(-P V/kT) for N molecules, whatever their atoms: mean and variance are N + 1 for P = kT
-    let n = 27.0;
+    let n: f64 = 27.0;
     for (thermostat, barostat) in [
         (
             "{ langevin = { friction = 0.05 } }",

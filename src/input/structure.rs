@@ -7,8 +7,8 @@ use super::velocities::{self, VelocitiesSpec};
 use caloron_engine::error::nearest;
 use caloron_engine::quantity::{Angle, Charge, Length, Mass};
 use caloron_engine::{
-    Cell, Mat3, NeighborList, Quantity, SpecError, Species, State, Stream, Streams, System, TopologyParts,
-    UnitSystem, Vec3, elements, neighbors,
+    Cell, Mat3, NeighborList, Quantity, SpecError, Species, State, Stream, Streams, System, UnitSystem, Vec3,
+    elements, neighbors,
 };
 use caloron_io::{Format, Frame};
 use schemars::JsonSchema;
@@ -366,7 +366,7 @@ impl SystemSpec {
             hydrogen_mass: self.hydrogen_mass,
             units,
         };
-        let connections = TopologyParts::default();
+        let connections = system.topology().parts().clone();
         molecules.connect(connections, &mut system, &mut structure, &mut notes, &mut warnings)?;
         self.check_distances(&structure, &system, units)?;
         let state = State::at_rest(Vec::new(), Cell::open());
