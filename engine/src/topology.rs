@@ -438,9 +438,18 @@ fn check(atoms: usize, parts: &TopologyParts) -> Result<Vec<bool>, SpecError> {
         }
         weights(&site.kind).map_err(|e| e.within(&key()))?;
     }
+    let mut pairs = std::collections::HashSet::new();
     for (k, c) in parts.constraints.iter().enumerate() {
         let key = || format!("constraints[{k}]");
         exists(&key, &c.atoms)?;
+        let [i, j] = c.atoms;
+        if !pairs.insert([i.min(j), i.max(j)]) {
+            return Err(SpecError::new(
+                key(),
+                format!("the distance of atoms {i} and {j} is constrained twice"),
+            )
+            .hint("keep one of them"));
+        }
         length(key, Some(c.length))?;
         if let Some(a) = c.atoms.iter().find(|a| is_site[**a as usize]) {
             let message =
@@ -572,6 +581,8 @@ mod tests {
         );
         assert_eq!(message(&|p| p.constraints.push(c(1, 1, 1.0))), "constraints[0]: atom 1 is named twice");
         assert!(message(&|p| p.constraints.push(c(0, 1, -1.0))).contains("the length is -1"));
+        let twice = message(&|p| p.constraints.extend([c(0, 1, 1.0), c(1, 0, 1.0)]));
+        assert_eq!(twice, "constraints[1]: the distance of atoms 1 and 0 is constrained twice");
         let two = |weights| SiteKind::TwoAverage { parents: [0, 1], weights };
         let site = |site, kind| VirtualSite { site, kind };
         assert!(message(&|p| p.virtual_sites.push(site(6, two([0.4, 0.4])))).contains("sum to 0.8"));

@@ -9,6 +9,24 @@ use std::ops::{Add, Mul, Neg, Sub};
 
 const LANES: usize = 8;
 
+/// Calls a loop for the widest vectors there are.
+macro_rules! widest {
+    ($portable:ident, $avx2:ident, $avx512:ident ($($arg:expr),*)) => {{
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx512f") {
+                // SAFETY: the processor has the instructions
+                return unsafe { $avx512($($arg),*) };
+            }
+            if is_x86_feature_detected!("avx2") {
+                // SAFETY: the processor has the instructions
+                return unsafe { $avx2($($arg),*) };
+            }
+        }
+        $portable($($arg),*)
+    }};
+}
+
 /// Masses and shape of a kind of molecule.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Kind {
@@ -85,27 +103,13 @@ impl Waters {
     pub fn len(&self) -> usize {
         self.molecules.len()
     }
-    /// Calls `f` with up to eight molecules of one kind at a time.
-    #[inline(always)]
-    fn chunks(
-        &self,
-        mut f: impl FnMut(&Kind, &[(u32, [u32; 3])]) -> Result<(), Broken>,
-    ) -> Result<(), Broken> {
-        for same in self.molecules.chunk_by(|a, b| a.0 == b.0) {
-            let kind = &self.kinds[same[0].0 as usize];
-            for chunk in same.chunks(LANES) {
-                f(kind, chunk)?;
-            }
-        }
-        Ok(())
-    }
     /// See [`super::Constraints::drift`].
     pub fn drift(&self, r: &mut [Vec3], v: &mut [Vec3], dt: f64) -> Result<(), Broken> {
-        dispatch(|| self.chunks(|kind, chunk| drift(kind, chunk, r, v, dt)))
+        widest!(drift_all, drift_avx2, drift_avx512(self, r, v, dt))
     }
     /// See [`super::Constraints::project`].
     pub fn project(&self, r: &[Vec3], v: &mut [Vec3]) -> Result<(), Broken> {
-        dispatch(|| self.chunks(|kind, chunk| project(kind, chunk, r, v)))
+        widest!(project_all, project_avx2, project_avx512(self, r, v))
     }
     /// See [`super::Constraints::constrain`]: by Newton's method, because positions may be far from any triangle of the
     /// right shape.
@@ -127,29 +131,35 @@ impl Waters {
     }
 }
 
-/// Runs `f` compiled for the widest vectors there are.
-fn dispatch<T>(f: impl FnOnce() -> T) -> T {
-    #[cfg(target_arch = "x86_64")]
-    {
-        #[target_feature(enable = "avx512f")]
-        fn wide<T>(f: impl FnOnce() -> T) -> T {
-            f()
+/// Defines a loop over all molecules, up to eight of one kind at a time, for each instruction set. No closures: they would
+/// be compiled without the wide instructions.
+macro_rules! for_each_set {
+    ($portable:ident, $avx2:ident, $avx512:ident, $step:ident, ($($arg:ident : $type:ty),*)) => {
+        #[inline(always)]
+        fn $portable(waters: &Waters, $($arg: $type),*) -> Result<(), Broken> {
+            for same in waters.molecules.chunk_by(|a, b| a.0 == b.0) {
+                let kind = &waters.kinds[same[0].0 as usize];
+                for chunk in same.chunks(LANES) {
+                    $step(kind, chunk, $($arg),*)?;
+                }
+            }
+            Ok(())
         }
+        #[cfg(target_arch = "x86_64")]
         #[target_feature(enable = "avx2")]
-        fn half<T>(f: impl FnOnce() -> T) -> T {
-            f()
+        fn $avx2(waters: &Waters, $($arg: $type),*) -> Result<(), Broken> {
+            $portable(waters, $($arg),*)
         }
-        if is_x86_feature_detected!("avx512f") {
-            // SAFETY: the processor has the instructions
-            return unsafe { wide(f) };
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx512f")]
+        fn $avx512(waters: &Waters, $($arg: $type),*) -> Result<(), Broken> {
+            $portable(waters, $($arg),*)
         }
-        if is_x86_feature_detected!("avx2") {
-            // SAFETY: the processor has the instructions
-            return unsafe { half(f) };
-        }
-    }
-    f()
+    };
 }
+
+for_each_set!(drift_all, drift_avx2, drift_avx512, drift, (r: &mut [Vec3], v: &mut [Vec3], dt: f64));
+for_each_set!(project_all, project_avx2, project_avx512, project, (r: &[Vec3], v: &mut [Vec3]));
 
 /// Eight numbers.
 #[derive(Clone, Copy)]
@@ -162,55 +172,64 @@ impl F {
         Self([x; LANES])
     }
     #[inline(always)]
-    fn map(self, f: impl Fn(f64) -> f64) -> Self {
-        let mut x = self.0;
-        x.iter_mut().for_each(|x| *x = f(*x));
-        Self(x)
-    }
-    #[inline(always)]
-    fn with(self, other: Self, f: impl Fn(f64, f64) -> f64) -> Self {
+    fn sqrt(self) -> Self {
         let mut x = self.0;
         for k in 0..LANES {
-            x[k] = f(x[k], other.0[k]);
+            x[k] = x[k].sqrt();
         }
         Self(x)
     }
     #[inline(always)]
-    fn sqrt(self) -> Self {
-        self.map(f64::sqrt)
-    }
-    #[inline(always)]
     fn inverse(self) -> Self {
-        self.map(|x| 1.0 / x)
+        let mut x = self.0;
+        for k in 0..LANES {
+            x[k] = 1.0 / x[k];
+        }
+        Self(x)
+    }
+    /// The first of `n` lanes that is not finite.
+    #[inline(always)]
+    fn not_finite(self, n: usize) -> Option<usize> {
+        let mut sum = 0.0;
+        for k in 0..LANES {
+            sum += 0.0 * self.0[k];
+        }
+        if sum == 0.0 {
+            return None;
+        }
+        (0..n).find(|&k| !self.0[k].is_finite())
     }
 }
 
-impl Add for F {
-    type Output = Self;
-    #[inline(always)]
-    fn add(self, o: Self) -> Self {
-        self.with(o, |a, b| a + b)
-    }
+macro_rules! operator {
+    ($name:ident, $method:ident, $op:tt) => {
+        impl $name for F {
+            type Output = Self;
+            #[inline(always)]
+            fn $method(self, o: Self) -> Self {
+                let mut x = self.0;
+                for k in 0..LANES {
+                    x[k] = x[k] $op o.0[k];
+                }
+                Self(x)
+            }
+        }
+    };
 }
-impl Sub for F {
-    type Output = Self;
-    #[inline(always)]
-    fn sub(self, o: Self) -> Self {
-        self.with(o, |a, b| a - b)
-    }
-}
-impl Mul for F {
-    type Output = Self;
-    #[inline(always)]
-    fn mul(self, o: Self) -> Self {
-        self.with(o, |a, b| a * b)
-    }
-}
+
+operator!(Add, add, +);
+operator!(Sub, sub, -);
+operator!(Mul, mul, *);
+
 impl Neg for F {
     type Output = Self;
     #[inline(always)]
     fn neg(self) -> Self {
-        self.map(|a| -a)
+        let mut x = self.0;
+        for k in 0..LANES {
+            x[k] = -x[k];
+        }
+        Self(x)
     }
 }
 
@@ -290,12 +309,12 @@ fn drift(
     dt: f64,
 ) -> Result<(), Broken> {
     let step = F::all(dt);
-    let old: [V; 3] = std::array::from_fn(|k| load(r, chunk, k));
-    let velocity: [V; 3] = std::array::from_fn(|k| load(v, chunk, k));
-    let moved: [V; 3] = std::array::from_fn(|k| old[k] + velocity[k].times(step));
+    let (old_a, old_b, old_c) = (load(r, chunk, 0), load(r, chunk, 1), load(r, chunk, 2));
     // relative to the old apex, which keeps digits in large cells
-    let [a, b, c]: [V; 3] = std::array::from_fn(|k| moved[k] - old[0]);
-    let (b0, c0) = (old[1] - old[0], old[2] - old[0]);
+    let (b0, c0) = (old_b - old_a, old_c - old_a);
+    let a = load(v, chunk, 0).times(step);
+    let b = b0 + load(v, chunk, 1).times(step);
+    let c = c0 + load(v, chunk, 2).times(step);
     let center = a.times(F::all(kind.fraction[0])) + (b + c).times(F::all(kind.fraction[1]));
     let (a1, b1, c1) = (a - center, b - center, c - center);
     let n0 = b0.cross(c0).unit();
@@ -328,29 +347,35 @@ fn drift(
     let sin_theta = (alpha * gamma - beta * root) * square.inverse();
     let cos_theta = (one - sin_theta * sin_theta).sqrt();
 
-    let place = |x: F, y: F, z: F| {
-        let (x, y) = (x * cos_theta - y * sin_theta, x * sin_theta + y * cos_theta);
-        n1.times(x) + n2.times(y) + n0.times(z) + center
-    };
-    let new = [place(F::all(0.0), ya, za), place(xb, yb, zb), place(-xb, yc, zc)];
     let sum = cos_theta + sin_theta;
-    if let Some(k) = (0..chunk.len()).find(|&k| !sum.0[k].is_finite()) {
-        let [i, j, _] = chunk[k].1.map(|a| a as usize);
-        return Err(Broken { atoms: [i, j], error: f64::NAN });
+    if let Some(k) = sum.not_finite(chunk.len()) {
+        let [i, j, _] = chunk[k].1;
+        return Err(Broken { atoms: [i as usize, j as usize], error: f64::NAN });
     }
+    let axes = [n1, n2, n0];
+    let new_a = turned(&axes, sin_theta, cos_theta, F::all(0.0), ya, za) + center;
+    let new_b = turned(&axes, sin_theta, cos_theta, xb, yb, zb) + center;
+    let new_c = turned(&axes, sin_theta, cos_theta, -xb, yc, zc) + center;
     let per_step = F::all(1.0 / dt);
-    for k in 0..3 {
-        let displacement = if k == 0 { new[0] } else { new[k] - (old[k] - old[0]) };
-        store(r, chunk, k, old[0] + new[k]);
-        store(v, chunk, k, displacement.times(per_step));
-    }
+    store(r, chunk, 0, old_a + new_a);
+    store(r, chunk, 1, old_a + new_b);
+    store(r, chunk, 2, old_a + new_c);
+    store(v, chunk, 0, new_a.times(per_step));
+    store(v, chunk, 1, (new_b - b0).times(per_step));
+    store(v, chunk, 2, (new_c - c0).times(per_step));
     Ok(())
+}
+
+/// The point (x, y, z) in a frame, turned about its third axis.
+#[inline(always)]
+fn turned(axes: &[V; 3], sin: F, cos: F, x: F, y: F, z: F) -> V {
+    axes[0].times(x * cos - y * sin) + axes[1].times(x * sin + y * cos) + axes[2].times(z)
 }
 
 #[inline(always)]
 fn project(kind: &Kind, chunk: &[(u32, [u32; 3])], r: &[Vec3], v: &mut [Vec3]) -> Result<(), Broken> {
-    let [a, b, c]: [V; 3] = std::array::from_fn(|k| load(r, chunk, k));
-    let [va, vb, vc]: [V; 3] = std::array::from_fn(|k| load(v, chunk, k));
+    let (a, b, c) = (load(r, chunk, 0), load(r, chunk, 1), load(r, chunk, 2));
+    let (va, vb, vc) = (load(v, chunk, 0), load(v, chunk, 1), load(v, chunk, 2));
     let (e1, e2, e3) = (b - a, c - a, c - b);
     let (wa, wb) = (F::all(kind.w[0]), F::all(kind.w[1]));
     let both = wa + wb;
@@ -364,9 +389,9 @@ fn project(kind: &Kind, chunk: &[(u32, [u32; 3])], r: &[Vec3], v: &mut [Vec3]) -
     let x1 = (k11 * u1 + k12 * u2 + k13 * u3) * scale;
     let x2 = (k12 * u1 + k22 * u2 + k23 * u3) * scale;
     let x3 = (k13 * u1 + k23 * u2 + k33 * u3) * scale;
-    if let Some(k) = (0..chunk.len()).find(|&k| !x1.0[k].is_finite()) {
-        let [i, j, _] = chunk[k].1.map(|a| a as usize);
-        return Err(Broken { atoms: [i, j], error: f64::NAN });
+    if let Some(k) = x1.not_finite(chunk.len()) {
+        let [i, j, _] = chunk[k].1;
+        return Err(Broken { atoms: [i as usize, j as usize], error: f64::NAN });
     }
     store(v, chunk, 0, va - (e1.times(x1) + e2.times(x2)).times(wa));
     store(v, chunk, 1, vb + (e1.times(x1) - e3.times(x3)).times(wb));
