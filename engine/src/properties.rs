@@ -1,5 +1,5 @@
 //! What a potential can compute, and where it puts it.
-use crate::{Mat3, Vec3};
+use crate::{Mat3, Vec3, parallel};
 
 bitflags::bitflags! {
     /// A set of properties that is wanted or available.
@@ -71,9 +71,13 @@ pub struct Outputs {
 impl Outputs {
     /// Zeroes everything and gives the per-atom arrays in `want` their length.
     pub fn reset(&mut self, atoms: usize, want: Properties) {
-        fn zero<T: Clone>(v: &mut Vec<T>, n: usize, value: T) {
-            v.clear();
-            v.resize(n, value);
+        fn zero<T: Copy + Send + Sync>(v: &mut Vec<T>, n: usize, value: T) {
+            if v.len() == n {
+                parallel::for_each_mut(v, |_, x| *x = value);
+            } else {
+                v.clear();
+                v.resize(n, value);
+            }
         }
         let n = |p| if want.contains(p) { atoms } else { 0 };
         self.energy = 0.0;

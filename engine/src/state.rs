@@ -1,5 +1,5 @@
 //! What moves.
-use crate::{Archive, ArchiveError, Cell, System, Vec3, virtual_sites};
+use crate::{Archive, ArchiveError, Cell, System, Vec3, parallel, virtual_sites};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Identity of one geometry, unique in the process: two states with the same revision have the same atoms
@@ -117,8 +117,10 @@ impl State {
     }
     /// Becomes a copy of another state with the same number of atoms; allocates nothing.
     pub fn copy_from(&mut self, other: &Self) {
-        self.positions.copy_from_slice(&other.positions);
-        self.velocities.copy_from_slice(&other.velocities);
+        assert_eq!(self.len(), other.len(), "one atom for each atom");
+        parallel::for_each_mut2(&mut self.positions, &mut self.velocities, |i, r, v| {
+            (*r, *v) = (other.positions[i], other.velocities[i]);
+        });
         self.cell = other.cell.clone();
         (self.step, self.time, self.revision) = (other.step, other.time, other.revision);
     }

@@ -208,6 +208,43 @@ fn no_pair_is_missing_while_atoms_and_cell_move() {
 }
 
 #[test]
+fn few_fast_atoms_cost_few_builds_and_no_pair() {
+    let (cutoff, skin) = (3.0, 0.6);
+    for (name, scale) in [("fixed cell", 0.0), ("changing cell", 0.001)] {
+        let mut dice = Dice(13);
+        let mut cell = Cell::from_lengths_angles([14.0, 13.0, 15.0], [85.0, 95.0, 70.0]).unwrap();
+        let mut positions = random(200, &cell, &mut dice);
+        let system = system(positions.len());
+        let mut list = NeighborList::new(cutoff, skin, Search::Auto);
+        let (mut worn_out, mut reference) = (0, Vec::new());
+        for step in 0..150 {
+            for (i, r) in positions.iter_mut().enumerate() {
+                let speed = if i % 50 == 7 { 0.3 } else { 0.01 };
+                *r += (dice.vector() - Vec3::repeat(0.5)) * speed;
+            }
+            let f = Mat3::identity() + Mat3::from_fn(|_, _| (dice.roll() - 0.5) * scale);
+            cell = cell.deformed(&f).unwrap();
+            positions.iter_mut().for_each(|r| *r = f * *r);
+            let builds = list.builds();
+            list.update(&system, &positions, &cell);
+            assert_eq!(listed(&list, cutoff), truth(&positions, &cell, cutoff), "{name}, step {step}");
+            if list.builds() > builds {
+                reference.clone_from(&positions);
+            }
+            let mut moved: Vec<f64> = positions.iter().zip(&reference).map(|(r, q)| (r - q).norm()).collect();
+            moved.sort_by(|a, b| b.total_cmp(a));
+            worn_out += usize::from(moved[0] + moved[1] > skin);
+        }
+        // lists outlive the motion of two atoms through the skin
+        assert!(
+            worn_out > 10 && (2..60).contains(&list.builds()),
+            "{name}: {worn_out}, {} builds",
+            list.builds()
+        );
+    }
+}
+
+#[test]
 fn a_homogeneous_deformation_alone_uses_the_skin_as_derived() {
     let cell = Cell::orthorhombic(10.0, 10.0, 10.0).unwrap();
     let positions = random(100, &cell, &mut Dice(5));

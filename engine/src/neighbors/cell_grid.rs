@@ -1,14 +1,14 @@
 //! A grid of bins: the order of the sites, and the search that this order makes fast.
 //!
-//! Bins are boxes with edges along x, y, z whatever the cell, a quarter of the list radius along x and half of it
-//! along y and z. Sites are stored bin after bin, x fastest, so that the candidates of a centre are one
-//! contiguous run in each column of bins. Columns are walked in strips of a few bins along y, which keeps what
-//! neighbouring rows share in the cache for any size of the system.
+//! Bins are boxes with edges along x, y, z whatever the cell, an eighth of the list radius along x and all of it
+//! along y and z. Sites are stored bin after bin, x fastest, so that the candidates of a box are one contiguous run in
+//! each column of bins, and a box that is flat along x has few more candidates than a point. Columns are walked in
+//! strips of a few bins along y, which keeps what neighbouring rows share in the cache for any size of the system.
 
 /// Bins of a strip along y.
-const STRIP: usize = 8;
+const STRIP: usize = 4;
 /// Bins per list radius along x, y and z.
-const BINS_PER_REACH: [f64; 3] = [4.0, 2.0, 2.0];
+const BINS_PER_REACH: [f64; 3] = [8.0, 1.0, 1.0];
 /// Largest number of bins per site; sparse systems get larger bins.
 const BINS_PER_SITE: f64 = 2.0;
 /// Coordinates behind those of the last site, for loads of whole vectors.
@@ -28,15 +28,13 @@ pub(super) struct Grid {
     edge: [f64; 3],
     inverse_edge: [f64; 3],
     count: [usize; 3],
-    /// How many bins away along y and z there can be neighbours, and for each distance in bins the number of bins
-    /// to either side along x (-1: none).
-    span: [usize; 2],
-    half: Vec<isize>,
     pub(super) reach: f64,
+    /// What rounding may do to the bounds of a bin, Å, and much more.
+    slop: f64,
     /// First site of each bin, and the number of sites at the end.
     start: Vec<u32>,
-    /// Part and number of the found site at each place.
-    pub(super) order: Vec<[u32; 2]>,
+    /// The number of the site at each place, before sorting.
+    pub(super) order: Vec<u32>,
     /// Steps of the whole-number coordinates per Å.
     pub(super) steps: f64,
     /// Coordinates of the sites relative to the corner of the grid, in steps, rounded down.
@@ -48,12 +46,12 @@ pub(super) struct Grid {
 }
 
 impl Grid {
-    /// Lays bins over the box from `low` to `high`.
-    pub fn lay(&mut self, low: [f64; 3], high: [f64; 3], reach: f64, sites: usize) {
+    /// Lays bins over the box from `low` to `high` for about so many sites.
+    pub fn lay(&mut self, low: [f64; 3], high: [f64; 3], reach: f64, sites: f64) {
         self.reach = reach;
         self.origin = low;
         let extent: [f64; 3] = std::array::from_fn(|k| (high[k] - low[k]).max(1e-6 * reach).max(1e-300));
-        let most = BINS_PER_SITE * sites as f64 + 64.0;
+        let most = BINS_PER_SITE * sites + 64.0;
         let wanted: [f64; 3] =
             std::array::from_fn(|k| (extent[k] / reach.max(1e-300) * BINS_PER_REACH[k]).min(1e7));
         let count = |scale: f64| wanted.map(|w| (w * scale).floor().clamp(1.0, 1e9));
@@ -66,19 +64,10 @@ impl Grid {
         self.count = count(scale).map(|n| n as usize);
         self.edge = std::array::from_fn(|k| extent[k] / self.count[k] as f64);
         self.inverse_edge = self.edge.map(|e| 1.0 / e);
-        self.steps = 2f64.powi(30) / extent.into_iter().fold(0.0, f64::max);
-        // bins that far apart have at least this gap between them; the margin is far above rounding
-        let reach = reach * (1.0 + 1e-9);
-        let gap = |k: usize, bins: usize| bins.saturating_sub(1) as f64 * self.edge[k];
-        self.span = [1, 2].map(|k| ((reach / self.edge[k]) as usize + 1).min(self.count[k] - 1));
-        self.half.clear();
-        for y in 0..=self.span[0] {
-            for z in 0..=self.span[1] {
-                let left = reach * reach - gap(1, y).powi(2) - gap(2, z).powi(2);
-                let half = if left < 0.0 { -1 } else { (left.sqrt() / self.edge[0]) as isize + 1 };
-                self.half.push(half);
-            }
-        }
+        let largest = extent.into_iter().fold(0.0, f64::max);
+        self.steps = 2f64.powi(30) / largest;
+        let far = low.into_iter().chain(high).fold(0.0, |m: f64, x| m.max(x.abs()));
+        self.slop = 1e-12 * far;
     }
     /// True when bins are much larger than the list radius asks for.
     pub fn is_sparse(&self) -> bool {
@@ -86,7 +75,7 @@ impl Grid {
     }
     #[inline]
     fn coordinate(&self, k: usize, x: f64) -> usize {
-        (((x - self.origin[k]) * self.inverse_edge[k]) as i32 as usize).min(self.count[k] - 1)
+        ((((x - self.origin[k]) * self.inverse_edge[k]) as i32).max(0) as usize).min(self.count[k] - 1)
     }
     /// Place of a bin in the order of the sites.
     #[inline]
@@ -105,6 +94,10 @@ impl Grid {
     pub fn stepped(&self, p: &[f64; 3]) -> [i32; 3] {
         std::array::from_fn(|k| ((p[k] - self.origin[k]) * self.steps) as i32)
     }
+    /// The corner of the grid and the steps per Å of the whole-number coordinates.
+    pub fn steps(&self) -> ([f64; 3], f64) {
+        (self.origin, self.steps)
+    }
     /// The first place behind `width` bins along x from the bin at `b` on.
     pub fn end(&self, [x, y, z]: [usize; 3], width: usize) -> u32 {
         self.start[self.rank([(x + width).min(self.count[0]) - 1, y, z]) + 1]
@@ -114,11 +107,11 @@ impl Grid {
     pub fn bin_of(&self, p: &[f64; 3]) -> [usize; 3] {
         std::array::from_fn(|k| self.coordinate(k, p[k]))
     }
-    /// Sorts sites by bin, keeping their order within a bin. `bins` gives the bins of each part's sites.
-    pub fn sort<'a, I: Iterator<Item = u32>>(&mut self, parts: usize, bins: impl Fn(usize) -> I + 'a) {
+    /// Sorts `count` sites by their bins, keeping their order within a bin.
+    pub fn sort<I: Iterator<Item = u32>>(&mut self, count: usize, bins: impl Fn() -> I) {
         self.start.clear();
         self.start.resize(self.count[0] * self.count[1] * self.count[2] + 2, 0);
-        for bin in (0..parts).flat_map(&bins) {
+        for bin in bins() {
             self.start[bin as usize + 2] += 1;
         }
         let mut total = 0;
@@ -126,46 +119,46 @@ impl Grid {
             total += *s;
             *s = total;
         }
-        self.order.resize(total as usize, [0; 2]);
-        for part in 0..parts {
-            for (k, bin) in bins(part).enumerate() {
-                let next = &mut self.start[bin as usize + 1];
-                self.order[*next as usize] = [part as u32, k as u32];
-                *next += 1;
-            }
+        self.order.resize(count, 0);
+        for (k, bin) in bins().enumerate() {
+            let next = &mut self.start[bin as usize + 1];
+            self.order[*next as usize] = k as u32;
+            *next += 1;
         }
         self.start.pop();
         for v in [&mut self.x, &mut self.y, &mut self.z] {
-            v.resize(total as usize + PADDING, 0);
+            v.resize(count + PADDING, 0);
         }
     }
-    /// Upper bound of how far along an axis a candidate of [`Grid::runs`] is from a point in one of `width` bins.
+    /// Upper bound of how far along an axis a site within reach of `width` bins along x is from the middle of the bins.
     pub fn farthest(&self, width: usize) -> f64 {
-        let x = self.half.iter().copied().max().unwrap_or(0).max(0) as usize;
-        let bins = [x, self.span[0], self.span[1]];
-        (0..3).map(|k| (bins[k] + width).min(self.count[k]) as f64 * self.edge[k]).fold(0.0, f64::max)
+        self.reach + (self.edge[0] * width as f64).max(self.edge[1]).max(self.edge[2])
     }
-    /// Runs of sites that hold every site within the reach of `width` bins along x from the bin at `b` on, in
-    /// ascending order.
-    pub fn runs(&self, b: [usize; 3], width: usize, runs: &mut Vec<(u32, u32)>) {
-        runs.clear();
-        let [my, mz] = self.span;
-        let (y0, y1) = (b[1].saturating_sub(my), (b[1] + my).min(self.count[1] - 1));
-        let (z0, z1) = (b[2].saturating_sub(mz), (b[2] + mz).min(self.count[2] - 1));
+    /// Calls `run` for runs of sites that hold every site within `radius` of the box from `low` to `high`, in ascending
+    /// order.
+    pub fn runs(&self, low: [f64; 3], high: [f64; 3], radius: f64, mut run: impl FnMut(u32, u32)) {
+        // far above the rounding that puts a site into a bin
+        let radius = radius * (1.0 + 1e-9) + self.slop;
+        let range = |k: usize| (self.coordinate(k, low[k] - radius), self.coordinate(k, high[k] + radius));
+        let gap = |k: usize, bin: usize| {
+            let edge = self.origin[k] + self.edge[k] * bin as f64;
+            (edge - high[k]).max(low[k] - (edge + self.edge[k])).max(0.0)
+        };
+        let ((y0, y1), (z0, z1)) = (range(1), range(2));
         for strip in y0 / STRIP..=y1 / STRIP {
             let (first, last) = (y0.max(strip * STRIP), y1.min(strip * STRIP + STRIP - 1));
             for z in z0..=z1 {
                 for y in first..=last {
-                    let half = self.half[y.abs_diff(b[1]) * (mz + 1) + z.abs_diff(b[2])];
-                    if half < 0 {
+                    let left = radius * radius - gap(1, y).powi(2) - gap(2, z).powi(2);
+                    if left < 0.0 {
                         continue;
                     }
+                    let half = left.sqrt();
                     let column = self.rank([0, y, z]);
-                    let from = self.start[column + b[0].saturating_sub(half as usize)];
-                    let to =
-                        self.start[column + (b[0] + width - 1 + half as usize).min(self.count[0] - 1) + 1];
+                    let from = self.start[column + self.coordinate(0, low[0] - half)];
+                    let to = self.start[column + self.coordinate(0, high[0] + half) + 1];
                     if from < to {
-                        runs.push((from, to));
+                        run(from, to);
                     }
                 }
             }
@@ -173,6 +166,6 @@ impl Grid {
     }
     /// Bytes held.
     pub fn bytes(&self) -> usize {
-        4 * self.start.capacity() + 8 * self.order.capacity() + 12 * self.x.capacity()
+        4 * (self.start.capacity() + self.order.capacity()) + 12 * self.x.capacity()
     }
 }

@@ -8,8 +8,11 @@
 //! **When a list is still complete.** It holds all pairs closer than R = cutoff + skin in the reference geometry
 //! (R_i, h₀) of the last build. Let F = h h₀⁻¹ and u_i = r_i − F R_i. A pair (or a pair of images) that is not in the
 //! list had |D| ≥ R, and now has d = F D + u_j − u_i, hence |d| ≥ σ_min(F) R − |u_i| − |u_j|, where σ_min is the
-//! smallest singular value. So the list holds every pair within the cutoff as long as the two largest |u| add up to
-//! no more than σ_min(F) R − cutoff. For a fixed cell this is the skin.
+//! smallest singular value. So a pair can only be missing if |u_i| + |u_j| exceeds the slack σ_min(F) R − cutoff (for a
+//! fixed cell this is the skin), and then one of the two atoms, a *runner*, has moved by more than half of the slack.
+//! While runners are few, each is searched for: the list is complete if as many sites are within the cutoff of it as its
+//! row holds. Sites reach a margin beyond R, so that those that matter exist; the same bound with R + margin
+//! says for how long.
 mod brute_force;
 mod candidates;
 mod cell_grid;
@@ -19,16 +22,20 @@ mod sites;
 
 pub use rows::{BLOCK, WIDTH};
 
-use crate::parallel;
 use crate::{Archive, ArchiveError, Cell, Mat3, System, Vec3};
 use candidates::Candidates;
-use cell_grid::Grid;
+use cell_grid::{Grid, distance_squared};
 use rayon::prelude::*;
 use rows::Block;
 use sites::Sites;
 
 /// Coordinates beyond this are those of a run that has diverged.
 const FARTHEST: f64 = 1e9;
+
+/// How far sites reach beyond the list radius, in skins.
+const MARGIN: f64 = 0.8;
+/// Most runners that are searched for, as a fraction of the atoms; with more of them a build costs less.
+const RUNNERS: f64 = 0.02;
 
 /// An atom or one of its images, in the memory layout of the pair kernels (one aligned 32-byte load).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -67,11 +74,11 @@ pub struct NeighborList {
     sites: Sites,
     grid: Grid,
     blocks: Vec<Block>,
-    /// Geometry of the last build; empty before the first.
+    /// Geometry of the last build, in the order of the centres; empty before the first.
     reference: Vec<Vec3>,
     reference_cell: Cell,
-    /// The reference was restored from a checkpoint and the list is still to be built from it.
-    restored: bool,
+    /// Positions (in the order of the atoms) from a checkpoint that the list is still to be built from.
+    restored: Option<Vec<Vec3>>,
     non_finite: Option<usize>,
     builds: u64,
     build_seconds: f64,
@@ -96,7 +103,7 @@ impl NeighborList {
             blocks: Vec::new(),
             reference: Vec::new(),
             reference_cell: Cell::open(),
-            restored: false,
+            restored: None,
             non_finite: None,
             builds: 0,
             build_seconds: 0.0,
@@ -105,22 +112,19 @@ impl NeighborList {
     /// Brings the list up to date with a geometry: rebuilds when atoms or cell moved too far since the last build
     /// (see the module), else refreshes the positions and species of the sites.
     pub fn update(&mut self, system: &System, positions: &[Vec3], cell: &Cell) {
-        if std::mem::take(&mut self.restored) && self.reference.len() == positions.len() {
-            let reference = std::mem::take(&mut self.reference);
+        if let Some(reference) = self.restored.take().filter(|r| r.len() == positions.len()) {
             let at = self.reference_cell.clone();
             self.build(system, &reference, &at);
         }
-        if self.is_complete_for(positions, cell) {
-            self.sites.refresh(system, positions, cell);
-        } else {
+        if !self.refresh(system, positions, cell) {
             let start = std::time::Instant::now();
             self.build(system, positions, cell);
             self.build_seconds += start.elapsed().as_secs_f64();
             self.builds += 1;
         }
     }
-    /// True when every pair within the cutoff in this geometry is in the list.
-    fn is_complete_for(&self, positions: &[Vec3], cell: &Cell) -> bool {
+    /// Puts the sites where their atoms are. True when every pair within the cutoff in this geometry is in the list.
+    fn refresh(&mut self, system: &System, positions: &[Vec3], cell: &Cell) -> bool {
         if self.reference.len() != positions.len()
             || positions.is_empty()
             || cell.periodic() != self.reference_cell.periodic()
@@ -128,15 +132,54 @@ impl NeighborList {
             return false;
         }
         let reach = self.cutoff + self.skin;
-        let (slack, moved) = if cell.matrix() == self.reference_cell.matrix() {
-            (self.skin, two_largest(positions.len(), |i| positions[i] - self.reference[i]))
-        } else {
-            let f = cell.matrix() * self.reference_cell.inverse();
-            let slack = smallest_singular_value(&f) * reach - self.cutoff;
-            (slack, two_largest(positions.len(), |i| positions[i] - f * self.reference[i]))
-        };
+        let f = (cell.matrix() != self.reference_cell.matrix())
+            .then(|| cell.matrix() * self.reference_cell.inverse());
+        let stretch = f.as_ref().map_or(1.0, smallest_singular_value);
+        // the skin itself, not a difference, where nothing is deformed
+        let slack = if f.is_none() { self.skin } else { stretch * reach - self.cutoff } - 1e-12 * reach;
+        if slack.is_nan() || slack <= 0.0 {
+            return false;
+        }
+        let limit = 0.25 * slack * slack;
+        let moved = self.sites.refresh(system, positions, cell, &self.reference, f.as_ref(), limit);
         // NaN compares false
-        moved + 1e-12 * reach < slack
+        moved.two_longest() < slack
+            || moved.two_longest() < slack + stretch * self.margin()
+                && moved.beyond <= 1 + (RUNNERS * positions.len() as f64) as usize
+                && self.holds_all_near_runners(positions, f.as_ref(), limit)
+    }
+    /// How far sites reach beyond the list radius.
+    fn margin(&self) -> f64 {
+        MARGIN * self.skin
+    }
+    /// True when the rows of all atoms that moved by more than the root of `limit` hold every site within the cutoff.
+    fn holds_all_near_runners(&self, positions: &[Vec3], f: Option<&Mat3>, limit: f64) -> bool {
+        let block = |b: usize| {
+            (b * BLOCK..((b + 1) * BLOCK).min(self.reference.len())).all(|k| {
+                let (r, reference) = (positions[self.atom(self.sites.centers[k])], self.reference[k]);
+                let u = f.map_or(r - reference, |f| r - f * reference);
+                u.norm_squared() <= limit || self.holds_all_near(k)
+            })
+        };
+        (0..self.blocks.len()).into_par_iter().all(block)
+    }
+    /// True when row k holds every site within the cutoff.
+    fn holds_all_near(&self, k: usize) -> bool {
+        let c = self.sites.centers[k];
+        // where the centre was when the sites were put into their bins, and all who may be near by now
+        let place = sites::image(&sites::lattice(&self.reference_cell), &self.reference[k], self.shift(c));
+        let reach = self.cutoff + self.skin + self.margin();
+        let sites = self.sites();
+        let center = &sites[c as usize].position;
+        // not to hang on the rounding of a kernel
+        let square = self.cutoff * self.cutoff * (1.0 + 1e-12);
+        let near = |s: &Site| usize::from(distance_squared(center, &s.position) <= square);
+        let mut all = 0;
+        self.grid.runs(place, place, reach, |from, to| {
+            all += sites[from as usize..to as usize].iter().map(near).sum::<usize>();
+        });
+        let listed: usize = self.row(k).iter().map(|&s| near(&sites[s as usize])).sum();
+        all == listed + 1
     }
     fn build(&mut self, system: &System, positions: &[Vec3], cell: &Cell) {
         self.non_finite = positions.iter().position(|r| !r.iter().all(|x| x.abs() < FARTHEST));
@@ -146,10 +189,11 @@ impl NeighborList {
             self.blocks.clear();
             return;
         }
-        self.reference.extend_from_slice(positions);
         self.reference_cell = cell.clone();
         let reach = self.cutoff + self.skin;
-        self.sites.build(system, positions, cell, reach, &mut self.grid);
+        self.sites.build(system, positions, cell, [reach, reach + self.margin()], &mut self.grid);
+        let Sites { centers, atom, .. } = &self.sites;
+        self.reference.extend(centers.iter().map(|&c| positions[atom[c as usize] as usize]));
         self.backend = self.choose();
         let sites = &self.sites.site[..self.sites.atom.len()];
         let tree = if self.backend.0 == Search::KdTree { kd_tree::Tree::new(sites) } else { None };
@@ -264,29 +308,26 @@ impl NeighborList {
     pub fn archive(&mut self, archive: &mut Archive) -> Result<(), ArchiveError> {
         archive.section("neighbour list")?;
         archive.u64(&mut self.builds)?;
-        archive.vec3_vec(&mut self.reference)?;
+        let mut reference = match &mut self.restored {
+            Some(restored) => std::mem::take(restored),
+            None => {
+                let mut reference = vec![Vec3::zeros(); self.reference.len()];
+                for (&c, r) in self.sites.centers.iter().zip(&self.reference) {
+                    reference[self.sites.atom[c as usize] as usize] = *r;
+                }
+                reference
+            }
+        };
+        archive.vec3_vec(&mut reference)?;
+        if archive.is_reading() {
+            self.reference.clear();
+        }
         archive.cell(&mut self.reference_cell)?;
-        self.restored = archive.is_reading() || self.restored;
+        if archive.is_reading() || self.restored.is_some() {
+            self.restored = Some(reference);
+        }
         Ok(())
     }
-}
-
-/// Sum of the two largest |d(i)|, in fixed order; NaN when one is NaN.
-fn two_largest(n: usize, d: impl Fn(usize) -> Vec3 + Sync) -> f64 {
-    #[derive(Clone, Copy)]
-    struct Largest(f64, f64);
-    impl std::ops::Add for Largest {
-        type Output = Self;
-        fn add(self, other: Self) -> Self {
-            let (high, low) = if other.0 > self.0 { (other.0, self.0) } else { (self.0, other.0) };
-            let second = if self.1 > other.1 { self.1 } else { other.1 };
-            // a NaN in front stays in front
-            let high = if self.0.is_nan() || other.0.is_nan() { f64::NAN } else { high };
-            Self(high, if low > second { low } else { second })
-        }
-    }
-    let largest = parallel::sum(n, Largest(0.0, 0.0), |i| Largest(d(i).norm_squared(), 0.0));
-    largest.0.sqrt() + largest.1.sqrt()
 }
 
 /// The smallest factor by which F stretches a vector.

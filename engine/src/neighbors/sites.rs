@@ -1,14 +1,18 @@
 //! Atoms and the images that can be their neighbours, in the order of a grid of bins.
 use super::Site;
 use super::cell_grid::Grid;
-use crate::{Cell, System, Vec3};
+use crate::{Cell, Mat3, System, Vec3};
 use rayon::prelude::*;
 
 /// Position of the dummy site that fills rows up to whole vectors: so far away that no pair counts it, so near
 /// that no power of the distance overflows.
 const NOWHERE: f64 = 1e12;
-/// Sites refreshed per task.
+/// Atoms or sites treated per task of a build.
 const CHUNK: usize = 4096;
+/// Sites refreshed per task: what they read stays in the cache for a second look.
+const REFRESHED: usize = 1024;
+/// Sites between one that is refreshed and one whose atom is fetched from memory.
+const AHEAD: usize = 24;
 
 /// All sites of a geometry. The last entry of `site` is the dummy and belongs to no atom.
 #[derive(Clone, Debug, Default)]
@@ -17,31 +21,83 @@ pub(super) struct Sites {
     pub atom: Vec<u32>,
     pub shift: Vec<[i32; 3]>,
     pub centers: Vec<u32>,
-    /// The unsorted sites, in parts that threads find independently.
+    /// Bins of the atoms.
+    bins: Vec<u32>,
+    /// Images before sorting: those of each part, then all in one place.
     parts: Vec<Part>,
-    /// Whether a site is its atom itself.
-    is_center: Vec<bool>,
+    images: Vec<Image>,
 }
 
-/// A site before sorting.
+/// A site that is not its atom itself.
 #[derive(Clone, Copy, Debug)]
-struct Found {
-    position: [f64; 3],
+struct Image {
     shift: [i32; 3],
     atom: u32,
     bin: u32,
-    stepped: [i32; 3],
-    center: bool,
 }
 
-/// The sites of [`CHUNK`] consecutive atoms: the atoms, then their images.
+/// What [`CHUNK`] consecutive atoms give.
 #[derive(Clone, Debug, Default)]
 struct Part {
-    sites: Vec<Found>,
-    /// Fractional coordinates of the atoms, wrapped.
-    wrapped: Vec<[f64; 3]>,
+    images: Vec<Image>,
     fractional: Bounds,
     cartesian: Bounds,
+}
+
+/// Puts atoms into the cell.
+struct Wrap<'a> {
+    h: [f64; 9],
+    inverse: &'a Mat3,
+    periodic: [bool; 3],
+}
+
+impl<'a> Wrap<'a> {
+    fn into(cell: &'a Cell) -> Self {
+        Self { h: lattice(cell), inverse: cell.inverse(), periodic: cell.periodic() }
+    }
+    /// The translation that puts an atom into the cell, and the fractional coordinates it has there.
+    #[inline]
+    fn shift(&self, r: &Vec3) -> ([i32; 3], [f64; 3]) {
+        let s = self.inverse * r;
+        let n = std::array::from_fn(|k| if self.periodic[k] { -floor(s[k]) } else { 0 });
+        (n, std::array::from_fn(|k| s[k] + f64::from(n[k])))
+    }
+}
+
+/// How far atoms have moved: squares of the two longest ways, and how many are longer than asked. The order of
+/// atoms does not matter.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Moved {
+    longest: f64,
+    second: f64,
+    pub beyond: usize,
+    /// 0, or NaN when a way is not finite.
+    poison: f64,
+}
+
+impl Moved {
+    #[inline]
+    fn add(&mut self, square: f64, limit: f64) {
+        self.poison += square * 0.0;
+        self.beyond += usize::from(square > limit);
+        if square > self.second {
+            (self.longest, self.second) =
+                if square > self.longest { (square, self.longest) } else { (self.longest, square) };
+        }
+    }
+    fn join(self, other: Self) -> Self {
+        let (high, low) = if self.longest > other.longest { (self, other) } else { (other, self) };
+        Self {
+            longest: high.longest,
+            second: high.second.max(low.longest),
+            beyond: self.beyond + other.beyond,
+            poison: self.poison + other.poison,
+        }
+    }
+    /// The sum of the two longest ways; NaN when one is not finite.
+    pub fn two_longest(&self) -> f64 {
+        self.longest.sqrt() + self.second.sqrt() + self.poison
+    }
 }
 
 /// r + h n, written out so that every caller rounds alike.
@@ -97,199 +153,203 @@ impl Bounds {
 
 impl Sites {
     /// Finds and orders the sites of a geometry whose coordinates are all finite.
-    pub fn build(&mut self, system: &System, positions: &[Vec3], cell: &Cell, reach: f64, grid: &mut Grid) {
-        let count = self.find(positions, cell, reach);
-        let bounds = self.parts.iter().fold(Bounds::EMPTY, |b, p| b.join(&p.cartesian));
-        grid.lay(bounds.0, bounds.1, reach, count);
-        let bins = &*grid;
-        each(&mut self.parts, |_, part| {
-            for site in &mut part.sites {
-                site.bin = bins.bin(&site.position);
-                site.stepped = bins.stepped(&site.position);
-            }
-        });
-        let parts = &self.parts;
-        grid.sort(parts.len(), |k| parts[k].sites.iter().map(|s| s.bin));
+    /// The grid is for searches within the first reach, the images for those within the second.
+    pub fn build(
+        &mut self,
+        system: &System,
+        positions: &[Vec3],
+        cell: &Cell,
+        [reach, far]: [f64; 2],
+        grid: &mut Grid,
+    ) {
+        let wrap = &Wrap::into(cell);
+        let atoms = positions.len();
+        let (fractional, cartesian) = self.bounds(positions, cell, wrap);
+        // a margin far above rounding: an image too many costs nothing, one too few is wrong
+        let far = far * (1.0 + 1e-9);
+        let region = fractional.grown(cell.heights().map(|height| far / height));
+        let bounds = if cell.is_open() { cartesian } else { cartesian.grown([far; 3]) };
+        // with images, about
+        let grown = |k: usize| if wrap.periodic[k] { (region.1[k] - region.0[k]).max(1.0) } else { 1.0 };
+        grid.lay(bounds.0, bounds.1, reach, atoms as f64 * grown(0) * grown(1) * grown(2));
+        self.find(positions, wrap, &region, &bounds, grid);
+        let count = atoms + self.images.len();
+        assert!(count < u32::MAX as usize, "more than 2^32 atoms and images");
+        grid.sort(count, || self.bins.iter().copied().chain(self.images.iter().map(|i| i.bin)));
         self.site.resize(count + 1, Site::default());
         self.site[count] = Site { position: [NOWHERE; 3], species: 0.0 };
         self.atom.resize(count, 0);
         self.shift.resize(count, [0; 3]);
-        self.is_center.resize(count, false);
+        self.centers.resize(atoms + 1, 0);
+        let mut next = 0;
+        for (place, &found) in grid.order.iter().enumerate() {
+            self.centers[next] = place as u32;
+            next += usize::from((found as usize) < atoms);
+        }
+        self.centers.truncate(atoms);
         let types = system.types();
-        let mut tasks: Vec<Task<'_>> = self.site[..count]
+        let images = &self.images;
+        let (corner, steps) = grid.steps();
+        let places = self.site[..count]
             .chunks_mut(CHUNK)
             .zip(self.atom.chunks_mut(CHUNK).zip(self.shift.chunks_mut(CHUNK)))
-            .zip(self.is_center.chunks_mut(CHUNK).zip(grid.order.chunks(CHUNK)))
-            .zip(grid.x[..count].chunks_mut(CHUNK))
-            .zip(grid.y[..count].chunks_mut(CHUNK).zip(grid.z[..count].chunks_mut(CHUNK)))
-            .map(|((((site, (atom, shift)), (is_center, order)), x), (y, z))| Task {
-                site,
-                atom,
-                shift,
-                is_center,
-                order,
-                x,
-                y,
-                z,
-            })
-            .collect();
-        each(&mut tasks, |_, task| task.gather(parts, types));
-        self.centers.resize(positions.len() + 1, 0);
-        let mut next = 0;
-        for (place, &center) in self.is_center.iter().enumerate() {
-            self.centers[next] = place as u32;
-            next += usize::from(center);
-        }
-        self.centers.truncate(positions.len());
+            .zip(grid.x.chunks_mut(CHUNK).zip(grid.y.chunks_mut(CHUNK).zip(grid.z.chunks_mut(CHUNK))))
+            .zip(grid.order.chunks(CHUNK));
+        each(places, |_, (((sites, (atom, shift)), (x, (y, z))), order)| {
+            for (k, &found) in order.iter().enumerate() {
+                let i = found as usize;
+                (atom[k], shift[k]) = if i < atoms {
+                    (found, wrap.shift(&positions[i]).0)
+                } else {
+                    (images[i - atoms].atom, images[i - atoms].shift)
+                };
+                let i = atom[k] as usize;
+                let position = image(&wrap.h, &positions[i], shift[k]);
+                sites[k] = Site { position, species: f64::from(types[i]) };
+                [x[k], y[k], z[k]] = std::array::from_fn(|d| ((position[d] - corner[d]) * steps) as i32);
+            }
+        });
     }
-    /// Puts every site where its atom says.
-    pub fn refresh(&mut self, system: &System, positions: &[Vec3], cell: &Cell) {
+    /// Puts every site where its atom says, and measures how far the atoms are from `reference` (in the order of the
+    /// centres), of which `deformation` is taken out first. Moves whose square exceeds `limit` are counted.
+    pub fn refresh(
+        &mut self,
+        system: &System,
+        positions: &[Vec3],
+        cell: &Cell,
+        reference: &[Vec3],
+        deformation: Option<&Mat3>,
+        limit: f64,
+    ) -> Moved {
         let h = lattice(cell);
         let types = system.types();
         let count = self.atom.len();
-        let (atom, shift) = (&self.atom, &self.shift);
-        let chunk = |b: usize, sites: &mut [Site]| {
-            let first = b * CHUNK;
-            let (atom, shift) = (&atom[first..first + sites.len()], &shift[first..first + sites.len()]);
-            for ((site, &i), &n) in sites.iter_mut().zip(atom).zip(shift) {
-                let i = i as usize;
+        let Self { site, atom, shift, centers, .. } = self;
+        let (atom, shift, centers) = (&atom[..], &shift[..], &centers[..]);
+        let chunk = |(b, sites): (usize, &mut [Site])| {
+            let places = b * REFRESHED..b * REFRESHED + sites.len();
+            for ((k, site), &n) in places.clone().zip(sites.iter_mut()).zip(&shift[places.clone()]) {
+                if let Some(&ahead) = atom.get(k + AHEAD) {
+                    prefetch(&positions[ahead as usize]);
+                }
+                let i = atom[k] as usize;
                 *site = Site { position: image(&h, &positions[i], n), species: f64::from(types[i]) };
             }
+            let rows = [places.start, places.end].map(|s| centers.partition_point(|&c| (c as usize) < s));
+            let mut moved = Moved::default();
+            for (&c, reference) in centers[rows[0]..rows[1]].iter().zip(&reference[rows[0]..rows[1]]) {
+                let r = positions[atom[c as usize] as usize];
+                moved.add(deformation.map_or(r - reference, |f| r - f * reference).norm_squared(), limit);
+            }
+            moved
         };
-        let sites = &mut self.site[..count];
+        let sites = &mut site[..count];
         if count <= 2 * CHUNK {
-            sites.chunks_mut(CHUNK).enumerate().for_each(|(b, s)| chunk(b, s));
+            sites.chunks_mut(REFRESHED).enumerate().map(chunk).fold(Moved::default(), Moved::join)
         } else {
-            sites.par_chunks_mut(CHUNK).enumerate().for_each(|(b, s)| chunk(b, s));
+            sites.par_chunks_mut(REFRESHED).enumerate().map(chunk).reduce(Moved::default, Moved::join)
         }
     }
-    /// The atoms, wrapped into the cell, and the images within `reach` of the region they fill. Returns how many.
-    fn find(&mut self, positions: &[Vec3], cell: &Cell, reach: f64) -> usize {
-        let (h, inverse, periodic) = (lattice(cell), cell.inverse(), cell.periodic());
-        let chunks = positions.len().div_ceil(CHUNK);
-        self.parts.resize_with(chunks, Part::default);
-        each(&mut self.parts, |b, part| {
+    /// The region that the atoms fill, in fractional and in Cartesian coordinates.
+    fn bounds(&mut self, positions: &[Vec3], cell: &Cell, wrap: &Wrap<'_>) -> (Bounds, Bounds) {
+        if cell.is_fully_periodic() {
+            // the whole cell, without a look at the atoms
+            let mut corners = Bounds::EMPTY;
+            for n in 0..8 {
+                corners.add(&image(&wrap.h, &Vec3::zeros(), [n & 1, n >> 1 & 1, n >> 2]));
+            }
+            return (Bounds([0.0; 3], [1.0; 3]), corners);
+        }
+        self.parts.resize_with(positions.len().div_ceil(CHUNK), Part::default);
+        each(self.parts.iter_mut(), |b, part| {
             (part.fractional, part.cartesian) = (Bounds::EMPTY, Bounds::EMPTY);
-            part.sites.clear();
-            part.wrapped.clear();
-            let (first, last) = (b * CHUNK, ((b + 1) * CHUNK).min(positions.len()));
-            for (i, r) in (first..last).zip(&positions[first..last]) {
-                let s = inverse * r;
-                let shift = std::array::from_fn(|k| if periodic[k] { -floor(s[k]) } else { 0 });
-                let s = std::array::from_fn(|k| s[k] + f64::from(shift[k]));
-                let position = image(&h, r, shift);
+            for r in positions[b * CHUNK..].iter().take(CHUNK) {
+                let (shift, s) = wrap.shift(r);
                 part.fractional.add(&s);
-                part.cartesian.add(&position);
-                part.wrapped.push(s);
-                part.sites.push(Found {
-                    position,
-                    shift,
-                    atom: i as u32,
-                    bin: 0,
-                    stepped: [0; 3],
-                    center: true,
-                });
+                part.cartesian.add(&image(&wrap.h, r, shift));
             }
         });
-        let whole = |of: fn(&Part) -> &Bounds| self.parts.iter().fold(Bounds::EMPTY, |b, p| b.join(of(p)));
-        // a margin far above rounding: an image too many costs nothing, one too few is wrong
-        let reach = reach * (1.0 + 1e-9);
-        let region = whole(|p| &p.fractional).grown(cell.heights().map(|height| reach / height));
-        let cartesian = whole(|p| &p.cartesian).grown([reach; 3]);
-        each(&mut self.parts, |_, part| {
-            for k in 0..part.wrapped.len() {
-                let s = part.wrapped[k];
-                let (low, high): ([f64; 3], [f64; 3]) = (
-                    std::array::from_fn(|k| region.0[k] - s[k]),
-                    std::array::from_fn(|k| region.1[k] - s[k]),
-                );
-                // most atoms have no image
-                if (0..3).all(|k| !periodic[k] || (low[k] > -1.0 && high[k] < 1.0)) {
+        self.parts.iter().fold((Bounds::EMPTY, Bounds::EMPTY), |(fractional, cartesian), p| {
+            (fractional.join(&p.fractional), cartesian.join(&p.cartesian))
+        })
+    }
+    /// Finds the bins of the atoms, and the images within a region and a box.
+    fn find(&mut self, positions: &[Vec3], wrap: &Wrap<'_>, region: &Bounds, bounds: &Bounds, grid: &Grid) {
+        // where an atom has no image
+        let limits =
+            |k: usize, x: [f64; 2]| if wrap.periodic[k] { x } else { [f64::NEG_INFINITY, f64::INFINITY] };
+        let limits: [[f64; 2]; 3] =
+            std::array::from_fn(|k| limits(k, [region.1[k] - 1.0, region.0[k] + 1.0]));
+        let alone = Bounds(limits.map(|l| l[0]), limits.map(|l| l[1]));
+        self.bins.resize(positions.len(), 0);
+        self.parts.resize_with(positions.len().div_ceil(CHUNK), Part::default);
+        each(self.parts.iter_mut().zip(self.bins.chunks_mut(CHUNK)), |b, (part, bins)| {
+            part.images.clear();
+            for ((i, r), bin) in (b * CHUNK..).zip(&positions[b * CHUNK..]).zip(bins) {
+                let (wrapped, s) = wrap.shift(r);
+                *bin = grid.bin(&image(&wrap.h, r, wrapped));
+                if (0..3).all(|k| alone.0[k] < s[k] && s[k] < alone.1[k]) {
                     continue;
                 }
-                let range: [(i32, i32); 3] =
-                    std::array::from_fn(
-                        |k| {
-                            if periodic[k] { (-floor(-low[k]), floor(high[k])) } else { (0, 0) }
-                        },
-                    );
-                let Found { shift: wrapped, atom, .. } = part.sites[k];
-                let r = &positions[atom as usize];
-                for a in range[0].0..=range[0].1 {
-                    for b in range[1].0..=range[1].1 {
-                        for c in range[2].0..=range[2].1 {
+                let range = |k: usize| {
+                    if wrap.periodic[k] {
+                        -floor(s[k] - region.0[k])..floor(region.1[k] - s[k]) + 1
+                    } else {
+                        0..1
+                    }
+                };
+                for a in range(0) {
+                    for b in range(1) {
+                        for c in range(2) {
                             if [a, b, c] == [0; 3] {
                                 continue;
                             }
                             let shift = [wrapped[0] + a, wrapped[1] + b, wrapped[2] + c];
-                            let position = image(&h, r, shift);
-                            if cartesian.holds(&position) {
-                                part.cartesian.add(&position);
-                                part.sites.push(Found {
-                                    position,
-                                    shift,
-                                    atom,
-                                    bin: 0,
-                                    stepped: [0; 3],
-                                    center: false,
-                                });
+                            let position = image(&wrap.h, r, shift);
+                            if bounds.holds(&position) {
+                                part.images.push(Image { shift, atom: i as u32, bin: grid.bin(&position) });
                             }
                         }
                     }
                 }
             }
         });
-        let count = self.parts.iter().map(|p| p.sites.len()).sum::<usize>();
-        assert!(count < u32::MAX as usize, "more than 2^32 atoms and images");
-        count
+        self.images.clear();
+        self.images.extend(self.parts.iter().flat_map(|p| &p.images));
     }
     /// Bytes held.
     pub fn bytes(&self) -> usize {
+        let images = self.images.capacity() + self.parts.iter().map(|p| p.images.capacity()).sum::<usize>();
         self.site.capacity() * size_of::<Site>()
-            + (self.atom.capacity() + self.centers.capacity()) * 4
+            + (self.atom.capacity() + self.centers.capacity() + self.bins.capacity()) * 4
             + self.shift.capacity() * 12
-            + self.is_center.capacity()
-            + self.parts.iter().map(Part::bytes).sum::<usize>()
+            + images * size_of::<Image>()
     }
 }
 
-impl Part {
-    fn bytes(&self) -> usize {
-        self.sites.capacity() * size_of::<Found>() + self.wrapped.capacity() * size_of::<[f64; 3]>()
+/// Brings what is referred to near, if the machine can.
+#[inline]
+fn prefetch<T>(place: &T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every x86-64 has the instruction, and it reads nothing
+    unsafe {
+        use std::arch::x86_64::*;
+        _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(place).cast());
     }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = place;
 }
 
-/// A run of places to be filled.
-struct Task<'a> {
-    site: &'a mut [Site],
-    atom: &'a mut [u32],
-    shift: &'a mut [[i32; 3]],
-    is_center: &'a mut [bool],
-    order: &'a [[u32; 2]],
-    x: &'a mut [i32],
-    y: &'a mut [i32],
-    z: &'a mut [i32],
-}
-
-impl Task<'_> {
-    fn gather(&mut self, parts: &[Part], types: &[u16]) {
-        for (k, &[part, number]) in self.order.iter().enumerate() {
-            let found = &parts[part as usize].sites[number as usize];
-            let species = f64::from(types[found.atom as usize]);
-            self.site[k] = Site { position: found.position, species };
-            self.atom[k] = found.atom;
-            self.shift[k] = found.shift;
-            self.is_center[k] = found.center;
-            [self.x[k], self.y[k], self.z[k]] = found.stepped;
-        }
-    }
-}
-
-/// Calls `f(k, &mut items[k])` for every item, in parallel when there are many.
-fn each<T: Send>(items: &mut [T], f: impl Fn(usize, &mut T) + Sync) {
+/// Calls `f(k, item)` for every item, in parallel when there are many.
+fn each<I: ExactSizeIterator<Item: Send> + Send>(items: I, f: impl Fn(usize, I::Item) + Sync) {
     if items.len() <= 2 {
-        items.iter_mut().enumerate().for_each(|(k, x)| f(k, x));
+        items.enumerate().for_each(|(k, x)| f(k, x));
     } else {
-        items.par_iter_mut().enumerate().for_each(|(k, x)| f(k, x));
+        rayon::scope(|scope| {
+            for (k, x) in items.enumerate() {
+                let f = &f;
+                scope.spawn(move |_| f(k, x));
+            }
+        });
     }
 }

@@ -11,6 +11,11 @@ use caloron_engine::neighbors::BLOCK;
 use caloron_engine::{Mat3, NeighborList, Vec3};
 use rayon::prelude::*;
 
+/// How many rows ahead data are fetched, and how many lines of how many entries of a row.
+const AHEAD: usize = 3;
+const LINES: usize = 6;
+const LINE: usize = 16;
+
 /// What a kernel computes beside forces.
 pub(super) const FORCES: u8 = 0;
 /// The energy.
@@ -71,12 +76,18 @@ where
         for k in block * BLOCK..((block + 1) * BLOCK).min(centers.len()) {
             let center = &sites[centers[k] as usize];
             let atom = list.atom(centers[k]);
-            V::prefetch(sink.forces.wrapping_add(atom));
+            // from memory, in good time: atoms are in no order, and rows beyond the page are not foreseen
+            let ahead = list.atom(centers[(k + AHEAD).min(centers.len() - 1)]);
+            V::prefetch(sink.forces.wrapping_add(ahead));
+            let row = list.padded_row(k);
+            for line in 0..LINES {
+                V::prefetch(row.as_ptr().wrapping_add(AHEAD * row.len() + line * LINE));
+            }
             let [x, y, z] = center.position.map(V::splat);
             let species = center.species as usize;
             let (mut fx, mut fy, mut fz) = (zero, zero, zero);
             let (mut e, mut w) = (zero, [zero; 6]);
-            for part in list.padded_row(k).chunks_exact(LANES) {
+            for part in row.chunks_exact(LANES) {
                 // SAFETY: rows hold indices of sites or of the dummy behind them, and a part has LANES of them
                 let [sx, sy, sz, s] = unsafe { V::load_sites(sites.as_ptr(), part.as_ptr()) };
                 let (dx, dy, dz) = (x - sx, y - sy, z - sz);
