@@ -22,7 +22,7 @@ mod sites;
 
 pub use rows::{BLOCK, WIDTH};
 
-use crate::{Archive, ArchiveError, Cell, Mat3, System, Vec3};
+use crate::{Archive, ArchiveError, Cell, Mat3, System, Vec3, parallel};
 use candidates::Candidates;
 use cell_grid::{Grid, distance_squared};
 use rayon::prelude::*;
@@ -182,7 +182,8 @@ impl NeighborList {
         all == listed + 1
     }
     fn build(&mut self, system: &System, positions: &[Vec3], cell: &Cell) {
-        self.non_finite = positions.iter().position(|r| !r.iter().all(|x| x.abs() < FARTHEST));
+        let diverged = |r: &Vec3| !r.iter().all(|x| x.abs() < FARTHEST);
+        self.non_finite = positions.par_iter().with_min_len(parallel::BLOCK).position_first(diverged);
         self.reference.clear();
         if self.non_finite.is_some() {
             self.sites = Sites::default();
@@ -193,7 +194,10 @@ impl NeighborList {
         let reach = self.cutoff + self.skin;
         self.sites.build(system, positions, cell, [reach, reach + self.margin()], &mut self.grid);
         let Sites { centers, atom, .. } = &self.sites;
-        self.reference.extend(centers.iter().map(|&c| positions[atom[c as usize] as usize]));
+        self.reference.resize(centers.len(), Vec3::zeros());
+        parallel::for_each_mut(&mut self.reference, |k, r| {
+            *r = positions[atom[centers[k] as usize] as usize]
+        });
         self.backend = self.choose();
         let sites = &self.sites.site[..self.sites.atom.len()];
         let tree = if self.backend.0 == Search::KdTree { kd_tree::Tree::new(sites) } else { None };
