@@ -11,6 +11,7 @@ use crate::many_body::stillinger_weber::StillingerWeberSpec;
 use crate::many_body::tersoff::{TersoffModSpec, TersoffSpec, TersoffZblSpec};
 use crate::many_body::uf3::Uf3Spec;
 use crate::many_body::vashishta::VashishtaSpec;
+use crate::ml::nep::NepSpec;
 use crate::pair::{
     born::Born, buckingham::Buckingham, lennard_jones::LennardJones, mie::Mie, morse::Morse,
     soft_sphere::SoftSphere, tabulated::Tabulated, wca::Wca, yukawa::Yukawa, zbl::Zbl,
@@ -112,6 +113,8 @@ pub enum PotentialSpec {
     Snap(SnapSpec),
     /// Ultra-fast force field in B-splines (`.uf3` files).
     Uf3(Uf3Spec),
+    /// Neuroevolution potential (`nep.txt` files).
+    Nep(NepSpec),
 }
 
 impl PotentialSpec {
@@ -154,6 +157,7 @@ impl PotentialSpec {
             Edip, "edip";
             Snap, "snap";
             Uf3, "uf3";
+            Nep, "nep";
             Buckingham, "buckingham";
             Born, "born";
             Morse, "morse";

@@ -1,7 +1,7 @@
 //! Many-body interactions for metals and semiconductors, from the files their users have.
 pub mod eam;
 pub mod edip;
-mod files;
+pub(crate) mod files;
 pub mod site_energy;
 pub mod snap;
 pub mod stillinger_weber;

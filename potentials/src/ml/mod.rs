@@ -5,8 +5,27 @@
 pub mod checkpoint;
 pub mod equivariant;
 pub mod graph;
+pub mod nep;
 
+use caloron_engine::SpecError;
 use checkpoint::ModelFile;
+use std::path::Path;
+
+/// The error for a model of another architecture than the potential that names it.
+pub(crate) fn other_architecture(path: &Path, model: &ModelFile, expected: &str) -> SpecError {
+    let path = path.display();
+    match model.architecture.as_str() {
+        "" => SpecError::new(
+            "file",
+            format!("`{path}` holds a model of an unknown architecture, expected {expected}"),
+        ),
+        other => SpecError::new(
+            "file",
+            format!("`{path}` holds a model of the architecture {other}, expected {expected}"),
+        )
+        .hint(format!("use `[potential.{other}]`")),
+    }
+}
 
 /// The architecture of a model, by the names of its tensors.
 pub(crate) fn recognise(model: &ModelFile) -> Option<&'static str> {

@@ -215,6 +215,8 @@ pub(crate) fn parse(bytes: &[u8], source: Source) -> Result<ModelFile, Refusal> 
 fn parse_plain(bytes: &[u8], source: Source) -> Result<ModelFile, Refusal> {
     let mut model = if bytes.starts_with(b"PK\x03\x04") {
         from_zip(bytes, source)?
+    } else if super::nep::file::is_nep(bytes) {
+        super::nep::file::parse(bytes, source)?
     } else if native::is_safetensors(bytes) {
         native::read(bytes, source)?
     } else {
