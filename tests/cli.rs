@@ -266,3 +266,54 @@ fn cite_names_the_methods() {
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(stdout(&output).contains("Bussi"), "{}", stdout(&output));
 }
+
+#[test]
+fn models_are_described_and_imported() {
+    let folder = Folder::new("model");
+    let missing = caloron().args(["model", "info", "no-such.model"]).output().unwrap();
+    assert_eq!(missing.status.code(), Some(2), "{}", stderr(&missing));
+    let text = folder.write("a.model", "hello");
+    let wrong = caloron().args(["model", "info"]).arg(&text).output().unwrap();
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(stderr(&wrong).contains("not a model file") && stderr(&wrong).contains("hint:"), "{}", stderr(&wrong));
+    // a model of one neuron: all numbers are 1
+    let header = "nep4 1 Ar\ncutoff 5 4 50 20\nn_max 0 0\nbasis_size 0 0\nl_max 1 0 0\nANN 1 0\n";
+    let nep = folder.write("nep.txt", &format!("{header}{}", "1.0\n".repeat(9)));
+    let info = caloron().args(["model", "info", "--tensors"]).arg(&nep).output().unwrap();
+    let said = stdout(&info);
+    assert!(info.status.success(), "{}", stderr(&info));
+    for word in ["NEP", "Ar (1)", "5 Å", "float64", "9 in ", "not stated", "sha256", "q_scaler float64 [2]"] {
+        assert!(said.contains(word), "`{word}` missing in:\n{said}");
+    }
+    let own = folder.path("own.safetensors");
+    let import = |force: bool| {
+        let mut command = caloron();
+        command.args(["model", "import", "--licence", "MIT", "-o"]).arg(&own).arg(&nep);
+        if force {
+            command.arg("--force");
+        }
+        command.output().unwrap()
+    };
+    assert!(import(false).status.success());
+    assert_eq!(import(false).status.code(), Some(2), "an existing file is not replaced");
+    assert!(import(true).status.success());
+    let info = caloron().args(["model", "info"]).arg(&own).output().unwrap();
+    for word in ["Caloron safetensors", "MIT", "nep.txt", "Ar (1)"] {
+        assert!(stdout(&info).contains(word), "`{word}` missing in:\n{}", stdout(&info));
+    }
+    // the two forms give the same energies
+    let pair = "2\nProperties=species:S:1:pos:R:3\nAr 0 0 0\nAr 0 0 3.1\n";
+    let structure = folder.write("pair.extxyz", pair);
+    let energy = |model: &str| {
+        let potential = folder.write("p.toml", &format!("[[potential]]\nnep = {{ file = \"{model}\" }}\n"));
+        let output = caloron().arg("eval").arg(&structure).arg("-p").arg(&potential).output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        stdout(&output)
+    };
+    assert_eq!(energy("nep.txt"), energy("own.safetensors"));
+    let potential = folder.write("p.toml", "[[potential]]\nnep = { file = \"own.safetensors\" }\n");
+    let other = folder.write("xe.extxyz", &pair.replace("Ar", "Xe"));
+    let output = caloron().arg("eval").arg(&other).arg("-p").arg(&potential).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("no parameters for element `Xe`"), "{}", stderr(&output));
+}

@@ -11,6 +11,7 @@ use crate::many_body::stillinger_weber::StillingerWeberSpec;
 use crate::many_body::tersoff::{TersoffModSpec, TersoffSpec, TersoffZblSpec};
 use crate::many_body::uf3::Uf3Spec;
 use crate::many_body::vashishta::VashishtaSpec;
+use crate::ml::committee::CommitteeSpec;
 use crate::ml::nep::NepSpec;
 use crate::pair::{
     born::Born, buckingham::Buckingham, lennard_jones::LennardJones, mie::Mie, morse::Morse,
@@ -115,6 +116,8 @@ pub enum PotentialSpec {
     Uf3(Uf3Spec),
     /// Neuroevolution potential (`nep.txt` files).
     Nep(NepSpec),
+    /// The mean of several potentials and how far they are apart.
+    Committee(CommitteeSpec),
 }
 
 impl PotentialSpec {
@@ -158,6 +161,7 @@ impl PotentialSpec {
             Snap, "snap";
             Uf3, "uf3";
             Nep, "nep";
+            Committee, "committee";
             Buckingham, "buckingham";
             Born, "born";
             Morse, "morse";

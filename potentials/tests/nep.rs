@@ -2,7 +2,8 @@
 mod support;
 
 use caloron_engine::testing::{Check, Options, check_potential, reference};
-use caloron_engine::{Potential, State, System, UnitSystem};
+use caloron_engine::neighbors::Search;
+use caloron_engine::{Evaluator, Potential, Properties, State, System, UnitSystem};
 use std::path::{Path, PathBuf};
 use support::{deviation, evaluate, frames, try_potential};
 
@@ -172,4 +173,47 @@ fn wrong_files_are_errors() {
     assert!(
         refusal(&text.replacen("ANN 50 0\n", "ANN 50 0\nNaN\n", 1)).contains("line 7: `NaN` is not finite")
     );
+}
+
+#[test]
+fn committees_give_means_and_spreads() {
+    let (Some(a), Some(b)) = (file("Si_2022_NEP4_3body"), file("Si_2022_NEP4_5body")) else { return };
+    let Some((_, system, state)) = small("Si_2022_NEP4_5body", "hot_64") else { return };
+    let member = |p: &Path| format!("{{ nep = {{ file = {:?} }} }}", p.display().to_string());
+    let text = |limit: &str| format!("[committee]\nmembers = [{}, {}]\n{limit}", member(&a), member(&b));
+    let committee = |limit: &str| try_potential(&system, UnitSystem::Physical, &text(limit)).unwrap();
+    let (one, two) = (evaluate(potential(&a, &system), &system, &state), evaluate(potential(&b, &system), &system, &state));
+    let mut evaluator = Evaluator::new(vec![committee("")], 0.3, Search::Auto);
+    let out = evaluator.ensure(&system, &state, Properties::all(), Properties::all()).unwrap();
+    assert!((out.energy - 0.5 * (one.energy + two.energy)).abs() < 1e-12 * out.energy.abs());
+    assert!((out.virial - 0.5 * (one.virial + two.virial)).norm() < 1e-10);
+    let spread = &out.extras.iter().find(|e| e.spec.name == "force_spread").unwrap().values;
+    let mut largest = 0.0_f64;
+    for i in 0..system.len() {
+        assert!((out.forces[i] - 0.5 * (one.forces[i] + two.forces[i])).norm() < 1e-12);
+        // of two numbers, half of their distance
+        let expected = 0.5 * (one.forces[i] - two.forces[i]).norm();
+        assert!((spread[i] - expected).abs() < 1e-12, "{i}: {} {expected}", spread[i]);
+        largest = largest.max(expected);
+    }
+    let energy = &out.extras.iter().find(|e| e.spec.name == "energy_spread").unwrap().values;
+    assert!((energy[0] - 0.5 * (one.energy - two.energy).abs() / 64.0).abs() < 1e-12);
+    let run = |limit: f64| {
+        let limited = committee(&format!("max_force_spread = \"{limit} eV/Å\""));
+        let mut evaluator = Evaluator::new(vec![limited], 0.3, Search::Auto);
+        evaluator.ensure(&system, &state, Properties::ENERGY, Properties::ENERGY).map(|_| ()).map_err(|e| e.to_string())
+    };
+    assert_eq!(run(1.01 * largest), Ok(()));
+    assert!(run(0.99 * largest).unwrap_err().contains("members disagree"));
+    for (text, said) in [
+        ("[committee]\nmembers = []".to_owned(), "two members"),
+        (text("max_force_spread = \"-1 eV/Å\""), "must be positive"),
+    ] {
+        let error = try_potential(&system, UnitSystem::Physical, &text).err().unwrap();
+        assert!(error.message.contains(said), "{}", error.message);
+    }
+    let mut potential = committee("");
+    let options = Options { atoms: 2, ..Options::default() };
+    let report = check_potential(potential.as_mut(), &system, &state, &options).unwrap();
+    assert!(report.passed(), "{:#?}", report.failures().collect::<Vec<_>>());
 }

@@ -11,6 +11,7 @@ mod cite;
 mod convert;
 mod eval;
 mod gate;
+mod model;
 mod relax;
 mod resume;
 mod run;
@@ -43,6 +44,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Convert a structure or trajectory between formats
     Convert(convert::Arguments),
+    /// Describe trained models, and convert them to Caloron's own form
+    Model(model::Arguments),
     /// Print the JSON schema of input files
     Schema(schema::Arguments),
     /// Print what to cite for the methods an input uses
@@ -62,6 +65,7 @@ pub fn main() -> Result<(), Failure> {
         Command::Relax(a) => relax::execute(&a),
         Command::Bench(a) => bench::execute(&a),
         Command::Convert(a) => convert::execute(&a),
+        Command::Model(a) => model::execute(&a),
         Command::Schema(a) => schema::execute(&a),
         Command::Cite(a) => cite::execute(&a),
     }

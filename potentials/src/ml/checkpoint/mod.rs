@@ -75,7 +75,7 @@ pub struct Source {
 /// What a model file says.
 #[derive(Clone, Debug)]
 pub struct ModelFile {
-    /// Name of the architecture (see `ml::ARCHITECTURES`), empty when it is not recognised.
+    /// Name of the architecture (see [`crate::ml::architecture`]), empty when it is not recognised.
     pub architecture: String,
     /// Tensors by the names they have in the original program.
     pub tensors: BTreeMap<String, Tensor>,
@@ -222,8 +222,13 @@ fn parse_plain(bytes: &[u8], source: Source) -> Result<ModelFile, Refusal> {
     } else {
         return Err(foreign(bytes));
     };
-    if model.architecture.is_empty() {
-        model.architecture = super::recognise(&model).unwrap_or_default().to_owned();
+    if model.architecture.is_empty()
+        && let Some(found) = super::architecture::recognise(&model)
+    {
+        model.architecture = found.name.to_owned();
+        if let Ok(summary) = found.summary(&model) {
+            model.species = summary.species;
+        }
     }
     Ok(model)
 }

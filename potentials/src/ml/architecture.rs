@@ -1,0 +1,246 @@
+//! What a model file holds, in words: the architectures that are recognised, and how each states its elements, its cutoff
+//! and its reference energies.
+use super::checkpoint::{Fault, ModelFile};
+use caloron_engine::elements;
+use serde_json::Value;
+
+/// What a model says about itself.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Summary {
+    /// Chemical symbols in the order of the model.
+    pub species: Vec<String>,
+    /// Radius within which an atom sees others in one step, Å.
+    pub cutoff: f64,
+    /// What the energy zero is.
+    pub energy_reference: String,
+    /// Energy that each element has by itself, eV, in the order of the species; empty when there is none.
+    pub atomic_energies: Vec<f64>,
+    /// Further settings: name and value.
+    pub details: Vec<(&'static str, String)>,
+}
+
+/// An architecture that is recognised in model files.
+#[derive(Clone, Copy)]
+pub struct Architecture {
+    /// Name in input files and in Caloron's own form.
+    pub name: &'static str,
+    /// Name in full.
+    pub title: &'static str,
+    /// Tensors that every such model has.
+    tensors: [&'static str; 2],
+    summary: fn(&ModelFile) -> Result<Summary, Fault>,
+}
+
+/// All architectures that are recognised.
+pub const ARCHITECTURES: &[Architecture] = &[
+    Architecture {
+        name: "mace",
+        title: "MACE (multi-atomic cluster expansion, equivariant)",
+        tensors: ["node_embedding.linear.weight", "products.0.linear.weight"],
+        summary: mace,
+    },
+    Architecture {
+        name: "chgnet",
+        title: "CHGNet (crystal Hamiltonian graph network)",
+        tensors: ["atom_embedding.embedding.weight", "composition_model.fc.weight"],
+        summary: chgnet,
+    },
+    Architecture {
+        name: "sevennet",
+        title: "SevenNet (NequIP)",
+        tensors: ["edge_embedding.basis_function.coeffs", "onehot_to_feature_x.linear.weight"],
+        summary: sevennet,
+    },
+    Architecture {
+        name: "nep",
+        title: "NEP (neuroevolution potential)",
+        tensors: ["c_angular", "q_scaler"],
+        summary: nep,
+    },
+];
+
+/// The architecture of a name.
+pub fn find(name: &str) -> Option<&'static Architecture> {
+    ARCHITECTURES.iter().find(|a| a.name == name)
+}
+
+/// The architecture of a model, by the names of its tensors.
+pub(super) fn recognise(model: &ModelFile) -> Option<&'static Architecture> {
+    ARCHITECTURES.iter().find(|a| a.tensors.iter().all(|t| model.tensors.contains_key(*t)))
+}
+
+impl Architecture {
+    /// What a model of this architecture says about itself.
+    ///
+    /// # Errors
+    /// When it lacks what every such model states.
+    pub fn summary(&self, model: &ModelFile) -> Result<Summary, Fault> {
+        (self.summary)(model)
+    }
+}
+
+fn symbols(numbers: &[i64]) -> Result<Vec<String>, Fault> {
+    let symbol = |z: &i64| {
+        let found = u8::try_from(*z).ok().and_then(elements::symbol);
+        found.map(str::to_owned).ok_or_else(|| Fault::Content(format!("the model has an element of number {z}")))
+    };
+    numbers.iter().map(symbol).collect()
+}
+
+/// Text of a value; lists of numbers without blanks.
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(s) => s.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// Adds values that are there.
+fn add(details: &mut Vec<(&'static str, String)>, name: &'static str, value: Option<&Value>) {
+    if let Some(value) = value.filter(|v| !v.is_null()) {
+        details.push((name, text(value)));
+    }
+}
+
+fn class(name: &str) -> &str {
+    name.rsplit('.').next().unwrap_or(name)
+}
+
+fn mace(model: &ModelFile) -> Result<Summary, Fault> {
+    let species = symbols(&model.tensor("atomic_numbers")?.to_i64())?;
+    let scalar = |name: &str| model.tensors.get(name).and_then(|t| t.scalar());
+    let cutoff = scalar("r_max").ok_or_else(|| Fault::Content("the model does not state its cutoff".to_owned()))?;
+    let own = model.tensor("atomic_energies_fn.atomic_energies")?.to_f64();
+    let at = |path: &str, key: &str| model.hyper_parameter(&["modules", path, key]);
+    let mut details = Vec::new();
+    if let Some(Value::String(name)) = model.hyper_parameter(&["class"]) {
+        details.push(("class", class(name).to_owned()));
+    }
+    let layers = (0..).take_while(|k| model.tensors.contains_key(&format!("products.{k}.linear.weight"))).count();
+    details.push(("interactions", layers.to_string()));
+    if let Some(Value::String(name)) = at("interactions.0", "class") {
+        details.push(("first interaction", class(name).to_owned()));
+    }
+    add(&mut details, "hidden features", at("interactions.0", "hidden_irreps"));
+    add(&mut details, "edge features", at("interactions.0", "edge_attrs_irreps"));
+    add(&mut details, "heads", at("", "heads"));
+    let correlation = model.tensors.keys().filter_map(|k| {
+        k.strip_prefix("products.0.symmetric_contractions.contractions.0.U_matrix_")?.parse::<usize>().ok()
+    });
+    if let Some(order) = correlation.max() {
+        details.push(("correlation", order.to_string()));
+    }
+    if let Some(bessel) = model.tensors.get("radial_embedding.bessel_fn.bessel_weights") {
+        details.push(("radial functions", bessel.len().to_string()));
+    }
+    if model.tensors.contains_key("radial_embedding.distance_transform.q") {
+        details.push(("distance transform", "Agnesi".to_owned()));
+    }
+    if model.tensors.contains_key("pair_repulsion_fn.a_exp") {
+        details.push(("pair repulsion", "ZBL".to_owned()));
+    }
+    if let (Some(scale), Some(shift)) =
+        (model.tensors.get("scale_shift.scale"), model.tensors.get("scale_shift.shift"))
+    {
+        details.push(("scale, shift", format!("{:?}, {:?} eV", scale.to_f64(), shift.to_f64())));
+    }
+    let heads = own.len() / species.len().max(1);
+    Ok(Summary {
+        energy_reference: match heads {
+            0 | 1 => "sum of the energies of the elements in the model (E0)".to_owned(),
+            n => format!("sum of the energies of the elements in the model (E0), for each of {n} heads"),
+        },
+        atomic_energies: own.into_iter().take(species.len()).collect(),
+        species,
+        cutoff,
+        details,
+    })
+}
+
+fn chgnet(model: &ModelFile) -> Result<Summary, Fault> {
+    let argument = |key: &str| model.hyper_parameter(&["model_args", key]);
+    let cutoff = argument("atom_graph_cutoff").and_then(Value::as_f64);
+    let cutoff = cutoff.ok_or_else(|| Fault::Content("the model does not state `atom_graph_cutoff`".to_owned()))?;
+    let own = model.tensor("composition_model.fc.weight")?.to_f64();
+    let species = symbols(&(1..=own.len() as i64).collect::<Vec<_>>())?;
+    let mut details = Vec::new();
+    for (name, key) in [
+        ("bond graph cutoff", "bond_graph_cutoff"),
+        ("convolutions", "n_conv"),
+        ("atom features", "atom_fea_dim"),
+        ("bond features", "bond_fea_dim"),
+        ("angle features", "angle_fea_dim"),
+        ("radial functions", "num_radial"),
+        ("angular functions", "num_angular"),
+        ("cutoff exponent", "cutoff_coeff"),
+    ] {
+        add(&mut details, name, argument(key));
+    }
+    let name = argument("composition_model").map_or_else(|| "a composition model".to_owned(), text);
+    Ok(Summary {
+        species,
+        cutoff,
+        energy_reference: format!("sum of the energies of the elements in the model ({name})"),
+        atomic_energies: own,
+        details,
+    })
+}
+
+fn sevennet(model: &ModelFile) -> Result<Summary, Fault> {
+    let config = |key: &str| model.hyper_parameter(&["config", key]);
+    let missing = |what: &str| Fault::Content(format!("the model does not state `{what}`"));
+    let cutoff = config("cutoff").and_then(Value::as_f64).ok_or_else(|| missing("cutoff"))?;
+    let species: Option<Vec<String>> = config("chemical_species")
+        .and_then(Value::as_array)
+        .and_then(|list| list.iter().map(|s| s.as_str().map(str::to_owned)).collect());
+    let mut details = Vec::new();
+    for (name, key) in [
+        ("version", "version"),
+        ("convolutions", "num_convolution_layer"),
+        ("features", "irreps_manual"),
+        ("channels", "channel"),
+        ("l_max", "lmax"),
+        ("parity", "is_parity"),
+    ] {
+        add(&mut details, name, config(key));
+    }
+    let shift = model.tensors.get("rescale_atomic_energy.shift").map(|t| t.to_f64()).unwrap_or_default();
+    let species = species.ok_or_else(|| missing("chemical_species"))?;
+    let each = shift.len() == species.len();
+    Ok(Summary {
+        cutoff,
+        energy_reference: "shift of each element in the model".to_owned(),
+        atomic_energies: if each { shift } else { Vec::new() },
+        species,
+        details,
+    })
+}
+
+fn nep(model: &ModelFile) -> Result<Summary, Fault> {
+    let cutoffs = model.hyper_parameter(&["cutoffs"]).and_then(Value::as_array);
+    let largest = |range: usize| {
+        let of = |pair: &Value| pair.get(range).and_then(Value::as_f64);
+        cutoffs.into_iter().flatten().filter_map(of).fold(0.0, f64::max)
+    };
+    let mut details = Vec::new();
+    for (name, key) in [
+        ("version", "version"),
+        ("n_max", "n_max"),
+        ("basis_size", "basis_size"),
+        ("l_max", "l_max"),
+        ("four-body descriptors", "four_body"),
+        ("five-body descriptors", "five_body"),
+        ("neurons", "neurons"),
+        ("ZBL core", "zbl"),
+    ] {
+        add(&mut details, name, model.hyper_parameter(&[key]));
+    }
+    details.push(("angular cutoff", format!("{} Å", largest(1))));
+    Ok(Summary {
+        species: model.species.clone(),
+        cutoff: largest(0),
+        energy_reference: "that of the training data".to_owned(),
+        atomic_energies: Vec::new(),
+        details,
+    })
+}
