@@ -275,14 +275,19 @@ fn models_are_described_and_imported() {
     let text = folder.write("a.model", "hello");
     let wrong = caloron().args(["model", "info"]).arg(&text).output().unwrap();
     assert_eq!(wrong.status.code(), Some(2));
-    assert!(stderr(&wrong).contains("not a model file") && stderr(&wrong).contains("hint:"), "{}", stderr(&wrong));
+    assert!(
+        stderr(&wrong).contains("not a model file") && stderr(&wrong).contains("hint:"),
+        "{}",
+        stderr(&wrong)
+    );
     // a model of one neuron: all numbers are 1
     let header = "nep4 1 Ar\ncutoff 5 4 50 20\nn_max 0 0\nbasis_size 0 0\nl_max 1 0 0\nANN 1 0\n";
     let nep = folder.write("nep.txt", &format!("{header}{}", "1.0\n".repeat(9)));
     let info = caloron().args(["model", "info", "--tensors"]).arg(&nep).output().unwrap();
     let said = stdout(&info);
     assert!(info.status.success(), "{}", stderr(&info));
-    for word in ["NEP", "Ar (1)", "5 Å", "float64", "9 in ", "not stated", "sha256", "q_scaler float64 [2]"] {
+    for word in ["NEP", "Ar (1)", "5 Å", "float64", "9 in ", "not stated", "sha256", "q_scaler float64 [2]"]
+    {
         assert!(said.contains(word), "`{word}` missing in:\n{said}");
     }
     let own = folder.path("own.safetensors");

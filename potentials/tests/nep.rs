@@ -1,8 +1,8 @@
 //! Neuroevolution potentials against NEP_CPU (calorine 4.1, double precision), and what their reader says about wrong files.
 mod support;
 
-use caloron_engine::testing::{Check, Options, check_potential, reference};
 use caloron_engine::neighbors::Search;
+use caloron_engine::testing::{Check, Options, check_potential, reference};
 use caloron_engine::{Evaluator, Potential, Properties, State, System, UnitSystem};
 use std::path::{Path, PathBuf};
 use support::{deviation, evaluate, frames, try_potential};
@@ -182,7 +182,10 @@ fn committees_give_means_and_spreads() {
     let member = |p: &Path| format!("{{ nep = {{ file = {:?} }} }}", p.display().to_string());
     let text = |limit: &str| format!("[committee]\nmembers = [{}, {}]\n{limit}", member(&a), member(&b));
     let committee = |limit: &str| try_potential(&system, UnitSystem::Physical, &text(limit)).unwrap();
-    let (one, two) = (evaluate(potential(&a, &system), &system, &state), evaluate(potential(&b, &system), &system, &state));
+    let (one, two) = (
+        evaluate(potential(&a, &system), &system, &state),
+        evaluate(potential(&b, &system), &system, &state),
+    );
     let mut evaluator = Evaluator::new(vec![committee("")], 0.3, Search::Auto);
     let out = evaluator.ensure(&system, &state, Properties::all(), Properties::all()).unwrap();
     assert!((out.energy - 0.5 * (one.energy + two.energy)).abs() < 1e-12 * out.energy.abs());
@@ -201,7 +204,10 @@ fn committees_give_means_and_spreads() {
     let run = |limit: f64| {
         let limited = committee(&format!("max_force_spread = \"{limit} eV/Å\""));
         let mut evaluator = Evaluator::new(vec![limited], 0.3, Search::Auto);
-        evaluator.ensure(&system, &state, Properties::ENERGY, Properties::ENERGY).map(|_| ()).map_err(|e| e.to_string())
+        evaluator
+            .ensure(&system, &state, Properties::ENERGY, Properties::ENERGY)
+            .map(|_| ())
+            .map_err(|e| e.to_string())
     };
     assert_eq!(run(1.01 * largest), Ok(()));
     assert!(run(0.99 * largest).unwrap_err().contains("members disagree"));

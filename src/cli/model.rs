@@ -102,7 +102,10 @@ fn info(a: &Info) -> Result<(), Failure> {
             line("energy reference", &summary.energy_reference);
             if !summary.atomic_energies.is_empty() && summary.species.len() <= 16 {
                 let each = summary.species.iter().zip(&summary.atomic_energies);
-                line("energies of elements", &format!("{} eV", each.map(|(s, e)| format!("{s} {e}")).collect::<Vec<_>>().join(", ")));
+                line(
+                    "energies of elements",
+                    &format!("{} eV", each.map(|(s, e)| format!("{s} {e}")).collect::<Vec<_>>().join(", ")),
+                );
             }
         }
         None => line("architecture", "not recognised"),
@@ -130,12 +133,20 @@ fn import(a: &Import) -> Result<(), Failure> {
     }
     let mut model = load(&a.file)?;
     let Some((title, summary)) = summary(&model, &a.file)? else {
-        return Err(Failure::input(format!("`{}` holds a model of an unknown architecture", a.file.display()))
-            .hint(format!("known are {}", architecture::ARCHITECTURES.iter().map(|a| a.title).collect::<Vec<_>>().join(", "))));
+        return Err(Failure::input(format!(
+            "`{}` holds a model of an unknown architecture",
+            a.file.display()
+        ))
+        .hint(format!(
+            "known are {}",
+            architecture::ARCHITECTURES.iter().map(|a| a.title).collect::<Vec<_>>().join(", ")
+        )));
     };
     model.species = summary.species;
     model.licence = a.licence.clone().or(model.licence);
-    model.save(&a.output).map_err(|e| Failure::other(format!("cannot write `{}`: {e}", a.output.display())))?;
+    model
+        .save(&a.output)
+        .map_err(|e| Failure::other(format!("cannot write `{}`: {e}", a.output.display())))?;
     eprintln!("{}: {title}, {} numbers", a.output.display(), model.parameters());
     Ok(())
 }

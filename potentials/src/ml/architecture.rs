@@ -82,7 +82,9 @@ impl Architecture {
 fn symbols(numbers: &[i64]) -> Result<Vec<String>, Fault> {
     let symbol = |z: &i64| {
         let found = u8::try_from(*z).ok().and_then(elements::symbol);
-        found.map(str::to_owned).ok_or_else(|| Fault::Content(format!("the model has an element of number {z}")))
+        found
+            .map(str::to_owned)
+            .ok_or_else(|| Fault::Content(format!("the model has an element of number {z}")))
     };
     numbers.iter().map(symbol).collect()
 }
@@ -109,14 +111,16 @@ fn class(name: &str) -> &str {
 fn mace(model: &ModelFile) -> Result<Summary, Fault> {
     let species = symbols(&model.tensor("atomic_numbers")?.to_i64())?;
     let scalar = |name: &str| model.tensors.get(name).and_then(|t| t.scalar());
-    let cutoff = scalar("r_max").ok_or_else(|| Fault::Content("the model does not state its cutoff".to_owned()))?;
+    let cutoff =
+        scalar("r_max").ok_or_else(|| Fault::Content("the model does not state its cutoff".to_owned()))?;
     let own = model.tensor("atomic_energies_fn.atomic_energies")?.to_f64();
     let at = |path: &str, key: &str| model.hyper_parameter(&["modules", path, key]);
     let mut details = Vec::new();
     if let Some(Value::String(name)) = model.hyper_parameter(&["class"]) {
         details.push(("class", class(name).to_owned()));
     }
-    let layers = (0..).take_while(|k| model.tensors.contains_key(&format!("products.{k}.linear.weight"))).count();
+    let layers =
+        (0..).take_while(|k| model.tensors.contains_key(&format!("products.{k}.linear.weight"))).count();
     details.push(("interactions", layers.to_string()));
     if let Some(Value::String(name)) = at("interactions.0", "class") {
         details.push(("first interaction", class(name).to_owned()));
@@ -160,7 +164,8 @@ fn mace(model: &ModelFile) -> Result<Summary, Fault> {
 fn chgnet(model: &ModelFile) -> Result<Summary, Fault> {
     let argument = |key: &str| model.hyper_parameter(&["model_args", key]);
     let cutoff = argument("atom_graph_cutoff").and_then(Value::as_f64);
-    let cutoff = cutoff.ok_or_else(|| Fault::Content("the model does not state `atom_graph_cutoff`".to_owned()))?;
+    let cutoff =
+        cutoff.ok_or_else(|| Fault::Content("the model does not state `atom_graph_cutoff`".to_owned()))?;
     let own = model.tensor("composition_model.fc.weight")?.to_f64();
     let species = symbols(&(1..=own.len() as i64).collect::<Vec<_>>())?;
     let mut details = Vec::new();

@@ -11,8 +11,8 @@
 use crate::{BuildContext, PotentialSpec};
 use caloron_engine::quantity::Force;
 use caloron_engine::{
-    Extra, ExtraSpec, Input, Mat3, Outputs, Potential, PotentialError, Properties, Quantity, Scope, SpecError, Vec3,
-    parallel,
+    Extra, ExtraSpec, Input, Mat3, Outputs, Potential, PotentialError, Properties, Quantity, Scope,
+    SpecError, Vec3, parallel,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -41,13 +41,19 @@ impl CommitteeSpec {
     /// When there are fewer than two members, one of them cannot be built, or the limit is not positive.
     pub fn build(&self, context: &mut BuildContext<'_>) -> Result<Committee, SpecError> {
         if self.members.len() < 2 {
-            return Err(SpecError::new("members", format!("a committee needs two members, found {}", self.members.len()))
-                .hint("without others, write the potential itself"));
+            return Err(SpecError::new(
+                "members",
+                format!("a committee needs two members, found {}", self.members.len()),
+            )
+            .hint("without others, write the potential itself"));
         }
         let limit = self.max_force_spread.map(Quantity::internal);
         if let Some(limit) = limit.filter(|l| *l <= 0.0) {
-            return Err(SpecError::new("max_force_spread", format!("the spread must be positive, not {limit}"))
-                .hint("leave it out to never stop"));
+            return Err(SpecError::new(
+                "max_force_spread",
+                format!("the spread must be positive, not {limit}"),
+            )
+            .hint("leave it out to never stop"));
         }
         let build = |(k, spec): (usize, &PotentialSpec)| {
             spec.build(context).map_err(|e| e.within(&format!("[{k}]")).within("members"))
