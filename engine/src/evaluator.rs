@@ -164,7 +164,8 @@ impl Evaluator {
         for group in self.groups.iter_mut().chain([&mut self.total]) {
             group.fresh = None;
         }
-        self.lists.iter_mut().try_for_each(|list| list.archive(archive))
+        self.lists.iter_mut().try_for_each(|list| list.archive(archive))?;
+        self.terms.iter_mut().try_for_each(|term| term.potential.archive(archive))
     }
     fn compute_group(
         &mut self,

@@ -1,5 +1,5 @@
 //! The interface of every interaction.
-use crate::{Cell, ExtraSpec, NeighborList, Outputs, Properties, System, Vec3};
+use crate::{Archive, ArchiveError, Cell, ExtraSpec, NeighborList, Outputs, Properties, System, Vec3};
 
 /// One geometry, as a potential sees it. Atoms are in the order of the input.
 #[derive(Clone, Copy)]
@@ -85,6 +85,13 @@ pub trait Potential: Send {
     /// Choices it made that a reader of the log should see (a splitting parameter, a grid), one line each.
     fn describe(&self) -> Vec<String> {
         Vec::new()
+    }
+    /// Saves or restores what it remembers between calls and its numbers depend on, such as a neighbour list of its own.
+    ///
+    /// # Errors
+    /// When the archive does not fit.
+    fn archive(&mut self, _archive: &mut Archive) -> Result<(), ArchiveError> {
+        Ok(())
     }
     /// Warnings for the user about its set-up (for example a truncation that only shifts the energy).
     fn warnings(&self) -> Vec<String> {

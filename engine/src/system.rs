@@ -163,6 +163,36 @@ impl System {
         assert_eq!(charges.len(), self.len());
         self.charges = charges;
     }
+    /// The system of some of the atoms, in the given order: their species (those that occur, in the order of the table), masses,
+    /// charges, what is fixed, and groups. It has no topology.
+    ///
+    /// # Panics
+    /// When an index is not below the number of atoms.
+    #[must_use]
+    pub fn subset(&self, atoms: &[u32]) -> Self {
+        let occurs = |kind: usize| atoms.iter().any(|&i| usize::from(self.types[i as usize]) == kind);
+        let kept: Vec<usize> = (0..self.species.len()).filter(|&kind| occurs(kind)).collect();
+        let mut kinds = vec![0; self.species.len()];
+        for (new, &old) in kept.iter().enumerate() {
+            kinds[old] = new as u16;
+        }
+        let species = kept.iter().map(|&k| self.species[k].clone()).collect();
+        let types = atoms.iter().map(|&i| kinds[usize::from(self.types[i as usize])]).collect();
+        let mut part = Self::new(species, types);
+        part.set_charges(atoms.iter().map(|&i| self.charges[i as usize]).collect());
+        part.set_masses(atoms.iter().map(|&i| self.masses[i as usize]).collect());
+        let mut places = vec![None; self.len()];
+        for (k, &i) in atoms.iter().enumerate() {
+            places[i as usize] = Some(k as u32);
+        }
+        let fixed: Vec<u32> =
+            (0..atoms.len() as u32).filter(|&k| self.is_fixed[atoms[k as usize] as usize]).collect();
+        part.fix(&fixed);
+        for (name, group) in &self.groups {
+            part.set_group(name.clone(), group.iter().filter_map(|&i| places[i as usize]).collect());
+        }
+        part
+    }
     /// Keeps these atoms in place.
     pub fn fix(&mut self, atoms: &[u32]) {
         for &i in atoms {

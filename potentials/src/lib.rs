@@ -8,6 +8,7 @@ pub mod kernels;
 pub mod many_body;
 pub mod ml;
 pub mod pair;
+pub mod selection;
 pub mod simd;
 pub mod spec;
 

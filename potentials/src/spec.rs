@@ -121,6 +121,33 @@ pub enum PotentialSpec {
 }
 
 impl PotentialSpec {
+    /// True when it acts between atoms by their species and charges, so that it can be restricted to some of them; false
+    /// when it names atoms or groups itself.
+    pub fn can_be_restricted(&self) -> bool {
+        match self {
+            Self::LennardJones(_)
+            | Self::Buckingham(_)
+            | Self::Born(_)
+            | Self::Morse(_)
+            | Self::Mie(_)
+            | Self::SoftSphere(_)
+            | Self::Wca(_)
+            | Self::Yukawa(_)
+            | Self::Zbl(_)
+            | Self::Table(_)
+            | Self::Eam(_)
+            | Self::StillingerWeber(_)
+            | Self::Tersoff(_)
+            | Self::TersoffMod(_)
+            | Self::TersoffZbl(_)
+            | Self::Vashishta(_)
+            | Self::Edip(_)
+            | Self::Snap(_)
+            | Self::Uf3(_) => true,
+            Self::Coulomb(coulomb) => coulomb.names_no_atoms(),
+            _ => false,
+        }
+    }
     /// The interaction for a system.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ use caloron_engine::{
 };
 use caloron_io::Frame;
 use caloron_potentials::BuildContext;
+use caloron_potentials::selection::{Atoms, Scaled, Selected};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -173,7 +174,9 @@ fn assemble(document: &Document, source: &Source, directory: &Path) -> Result<Pl
     if let Some(skin) = document.neighbors.skin.map(Quantity::internal) {
         check_reach("neighbors.skin", "skin", skin, state.cell(), state.len())?;
     }
-    let parts = Parts { units, directory, system: &system, positions: state.positions(), cell: state.cell() };
+    let search = document.neighbors.search.into();
+    let (positions, cell) = (state.positions(), state.cell());
+    let parts = Parts { units, directory, system: &system, positions, cell, skin, search };
     let mut terms = parts.terms(&document.potential, files)?;
     warnings.append(&mut terms.warnings);
     let evaluator = Evaluator::with_groups(terms.potentials, skin, document.neighbors.search.into());
@@ -247,6 +250,8 @@ struct Parts<'a> {
     system: &'a System,
     positions: &'a [Vec3],
     cell: &'a Cell,
+    skin: f64,
+    search: neighbors::Search,
 }
 
 struct Terms {
@@ -291,7 +296,24 @@ impl Parts<'_> {
                     "the groups are counted from 0 without gaps; the largest one here is {highest}"
                 )));
             }
-            let potential = table.term.build(&mut context).map_err(|e| e.within(&at))?;
+            let atoms = atoms(table, self.system).map_err(|e| e.within(&at))?;
+            let part = match &atoms {
+                None => None,
+                Some(atoms) => Some(atoms.indices(self.system).map_err(|e| e.within(&at))?),
+            };
+            let potential = match &part {
+                None => table.term.build(&mut context),
+                Some(indices) => {
+                    let system = self.system.subset(indices);
+                    let positions: Vec<Vec3> = indices.iter().map(|&i| self.positions[i as usize]).collect();
+                    let files = std::mem::take(&mut context.files);
+                    let mut own = BuildContext { system: &system, positions: &positions, files, ..context };
+                    let built = table.term.build(&mut own);
+                    context.files = own.files;
+                    built
+                }
+            };
+            let potential = potential.map_err(|e| e.within(&at))?;
             if let Some(cutoff) = potential.cutoff() {
                 let key = format!("{at}.{}.cutoff", table.name);
                 positive(&key, cutoff).map_err(|_| {
@@ -302,11 +324,54 @@ impl Parts<'_> {
             terms.citations.extend(potential.citations().into_iter().map(str::to_owned));
             terms.warnings.extend(potential.warnings());
             terms.names.push(table.name.clone());
+            let potential = match atoms {
+                None => potential,
+                Some(atoms) => {
+                    let part = Selected::new(potential, atoms, self.system, self.skin, self.search);
+                    Box::new(part.map_err(|e| e.within(&at))?)
+                }
+            };
+            let potential: Box<dyn Potential> = match table.scale {
+                None => potential,
+                Some(scale) if scale.is_finite() => Box::new(Scaled::new(potential, scale, k)),
+                Some(scale) => {
+                    return Err(SpecError::new(
+                        format!("{at}.scale"),
+                        format!("{scale} is not a finite number"),
+                    )
+                    .hint("write the factor of the interaction, such as 0.5"));
+                }
+            };
             terms.potentials.push((potential, group));
         }
         terms.files = context.files;
         Ok(terms)
     }
+}
+
+/// What an interaction is restricted to.
+fn atoms(table: &PotentialTable, system: &System) -> Result<Option<Atoms>, SpecError> {
+    let (key, atoms) = match (&table.species, &table.groups) {
+        (None, None) => return Ok(None),
+        (Some(species), None) => ("species", Atoms::Species(species.clone())),
+        (None, Some(groups)) => ("groups", Atoms::Groups(groups.clone())),
+        (Some(_), Some(_)) => {
+            return Err(SpecError::new("groups", "both `species` and `groups` restrict this interaction")
+                .hint("keep one of them; `groups` of [system] can choose species too"));
+        }
+    };
+    if !table.term.can_be_restricted() {
+        let message = format!("`{}` cannot be restricted: it names the atoms it acts on itself", table.name);
+        return Err(SpecError::new(key, message).hint(format!("leave `{key}` out")));
+    }
+    if !system.topology().bonds().is_empty() {
+        let message =
+            "an interaction cannot be restricted in a system with bonds: exclusions are not carried over";
+        return Err(
+            SpecError::new(key, message).hint("give the pairs of species their own parameters instead")
+        );
+    }
+    Ok(Some(atoms))
 }
 
 fn skin(spec: &NeighborsSpec, units: UnitSystem) -> Result<f64, SpecError> {
@@ -436,10 +501,11 @@ impl PotentialFile {
             system: &system,
             positions: &structure.positions,
             cell: &structure.cell,
+            skin: skin(&document.neighbors, units)?,
+            search: document.neighbors.search.into(),
         };
         let terms = parts.terms(&document.potential, Vec::new())?;
-        let search: neighbors::Search = document.neighbors.search.into();
-        let evaluator = Evaluator::with_groups(terms.potentials, skin(&document.neighbors, units)?, search);
+        let evaluator = Evaluator::with_groups(terms.potentials, parts.skin, parts.search);
         Ok(Evaluation {
             system: Arc::new(system),
             state: State::at_rest(structure.positions, structure.cell),

@@ -70,9 +70,15 @@ impl From<UnitsSpec> for UnitSystem {
     }
 }
 
-/// An interaction, named by its one key, and its force group.
+/// An interaction, named by its one key, and what holds for any interaction.
 #[derive(Clone, Debug)]
 pub struct PotentialTable {
+    /// Factor λ of the interaction; its derivative becomes an extra of the system.
+    pub scale: Option<f64>,
+    /// Species it is restricted to.
+    pub species: Option<Vec<String>>,
+    /// Groups it is restricted to.
+    pub groups: Option<Vec<String>>,
     /// Force group for multiple time steps; default 0, the slowest.
     pub force_group: Option<u8>,
     /// Name of the interaction, as written.
@@ -82,11 +88,11 @@ pub struct PotentialTable {
 }
 
 /// Keys of a potential table besides the name of the interaction.
-const SHARED_KEYS: [&str; 1] = ["force_group"];
+const SHARED_KEYS: [&str; 4] = ["force_group", "scale", "species", "groups"];
 
 /// A key of a potential table, checked where it stands so that an error has its place.
 enum PotentialKey {
-    ForceGroup,
+    Shared(&'static str),
     Term(String),
 }
 
@@ -99,8 +105,8 @@ impl<'de> Deserialize<'de> for PotentialKey {
                 f.write_str("the name of an interaction")
             }
             fn visit_str<E: de::Error>(self, key: &str) -> Result<Self::Value, E> {
-                if key == SHARED_KEYS[0] {
-                    return Ok(PotentialKey::ForceGroup);
+                if let Some(key) = SHARED_KEYS.into_iter().find(|k| *k == key) {
+                    return Ok(PotentialKey::Shared(key));
                 }
                 let terms = variants::<PotentialSpec>();
                 if terms.contains(&key) {
@@ -124,10 +130,14 @@ impl<'de> Deserialize<'de> for PotentialTable {
                 f.write_str("a table with the name of one interaction")
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let (mut force_group, mut term) = (None, None);
+                let (mut force_group, mut scale, mut species, mut groups) = (None, None, None, None);
+                let mut term = None;
                 while let Some(key) = map.next_key::<PotentialKey>()? {
                     match key {
-                        PotentialKey::ForceGroup => force_group = Some(map.next_value()?),
+                        PotentialKey::Shared("scale") => scale = Some(map.next_value()?),
+                        PotentialKey::Shared("species") => species = Some(map.next_value()?),
+                        PotentialKey::Shared("groups") => groups = Some(map.next_value()?),
+                        PotentialKey::Shared(_) => force_group = Some(map.next_value()?),
                         PotentialKey::Term(name) => {
                             if let Some((first, _)) = &term {
                                 return Err(de::Error::custom(format!(
@@ -147,7 +157,7 @@ impl<'de> Deserialize<'de> for PotentialTable {
                          [potential.NAME] with one of {known}"
                     )));
                 };
-                Ok(PotentialTable { force_group, name, term })
+                Ok(PotentialTable { scale, species, groups, force_group, name, term })
             }
         }
         deserializer.deserialize_map(Visitor)
@@ -229,16 +239,38 @@ impl JsonSchema for PotentialTable {
             "type": "integer", "minimum": 0, "maximum": 255,
             "description": "Force group for multiple time steps; default 0, the slowest.",
         });
+        let scale = json_schema!({
+            "type": "number",
+            "description": "Factor of the interaction; the derivative of the energy with respect to it is the extra \
+                            `du_dscale_N` of the system, N the place of this [[potential]] counted from 0. Default 1, \
+                            without the extra.",
+        });
+        let names = |what: &str| {
+            json_schema!({
+                "type": "array", "items": { "type": "string" },
+                "description": what,
+            })
+        };
+        let species = names(
+            "Species the interaction is restricted to: it acts between their atoms alone, and needs parameters for them \
+             alone. Default all.",
+        );
+        let groups = names(
+            "Groups the interaction is restricted to: it acts between the atoms that are in at least one of them. Instead \
+             of `species`; default all atoms.",
+        );
         let mut schema = PotentialSpec::json_schema(generator);
         let choices = schema.get_mut("oneOf").and_then(|v| v.as_array_mut());
         for choice in choices.into_iter().flatten() {
             if let Some(properties) = choice.get_mut("properties").and_then(|p| p.as_object_mut()) {
-                properties.insert(SHARED_KEYS[0].into(), group.clone().into());
+                for (key, value) in SHARED_KEYS.into_iter().zip([&group, &scale, &species, &groups]) {
+                    properties.insert(key.into(), value.clone().into());
+                }
             }
         }
         schema.insert(
             "description".into(),
-            "An interaction, named by its one key, and optionally its force group.".into(),
+            "An interaction, named by its one key, and optionally its force group, a factor and the atoms it acts between.".into(),
         );
         schema
     }

@@ -149,6 +149,10 @@ fn reach(tolerance: f64) -> Result<f64, SpecError> {
 }
 
 impl Coulomb {
+    /// True when it acts between atoms by their charges alone.
+    pub(crate) fn names_no_atoms(&self) -> bool {
+        self.scaled_pairs.is_empty()
+    }
     /// The interaction for a system.
     ///
     /// # Errors

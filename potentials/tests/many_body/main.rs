@@ -3,5 +3,6 @@ mod conformance;
 mod eam;
 mod fitted;
 mod golden;
+mod selection;
 mod semiconductors;
 mod trajectories;
