@@ -13,6 +13,7 @@ use crate::many_body::uf3::Uf3Spec;
 use crate::many_body::vashishta::VashishtaSpec;
 use crate::ml::committee::CommitteeSpec;
 use crate::ml::nep::NepSpec;
+use crate::ml::chgnet::ChgnetSpec;
 use crate::pair::{
     born::Born, buckingham::Buckingham, lennard_jones::LennardJones, mie::Mie, morse::Morse,
     soft_sphere::SoftSphere, tabulated::Tabulated, wca::Wca, yukawa::Yukawa, zbl::Zbl,
@@ -118,6 +119,8 @@ pub enum PotentialSpec {
     Nep(NepSpec),
     /// The mean of several potentials and how far they are apart.
     Committee(CommitteeSpec),
+    /// CHGNet, a graph neural network for crystals with magnetic moments.
+    Chgnet(ChgnetSpec),
 }
 
 impl PotentialSpec {
@@ -189,6 +192,7 @@ impl PotentialSpec {
             Uf3, "uf3";
             Nep, "nep";
             Committee, "committee";
+            Chgnet, "chgnet";
             Buckingham, "buckingham";
             Born, "born";
             Morse, "morse";

@@ -8,6 +8,8 @@ pub mod committee;
 pub mod equivariant;
 pub mod graph;
 pub mod nep;
+pub mod chgnet;
+pub mod kernels;
 
 use caloron_engine::SpecError;
 use checkpoint::ModelFile;

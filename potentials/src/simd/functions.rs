@@ -85,3 +85,43 @@ pub fn sin_cos_half_pi<V: Lanes>(x: V) -> (V, V) {
     }
     (sin * x, cos)
 }
+
+/// π/2 as two numbers with trailing zeros and the rest, so that n times either of the first is exact for |n| < 2²⁰.
+const HALF_PI: [f64; 3] = [1.570_796_326_734_125_6, 6.077_100_506_303_966e-11, 2.022_266_248_795_950_6e-21];
+
+/// sin x and cos x for |x| < 1e5: x = n π/2 + r with |r| <= π/4, and the series of r to r¹⁷ (remainders below 1e-18).
+#[inline(always)]
+pub fn sin_cos<V: Lanes>(x: V) -> (V, V) {
+    let n = (x * V::splat(std::f64::consts::FRAC_2_PI)).round();
+    let mut r = x;
+    for part in HALF_PI {
+        r = n.mul_add(V::splat(-part), r);
+    }
+    let z = r * r;
+    // 1/k! with alternating signs
+    let series = |mut k: f64| {
+        let mut c = 1.0;
+        let mut all = [0.0; 8];
+        for c_k in &mut all {
+            c /= -(k * (k + 1.0));
+            k += 2.0;
+            *c_k = c;
+        }
+        let mut p = V::splat(all[7]);
+        for &c in all[..7].iter().rev() {
+            p = p.mul_add(z, V::splat(c));
+        }
+        p
+    };
+    let sin = (r * z).mul_add(series(2.0), r);
+    let cos = z.mul_add(series(1.0), V::splat(1.0));
+    // quarter turns: n mod 4 in -2..=2
+    let q = (n * V::splat(0.25)).round().mul_add(V::splat(-4.0), n);
+    let odd = V::splat(0.5).lt(q * q * (V::splat(4.0) - q * q));
+    let (s, c) = (V::select(odd, cos, sin), V::select(odd, sin, cos));
+    let (half, more) = (V::splat(0.5), V::splat(1.5));
+    // sin changes its sign in the second half of a turn, cos in the middle of it
+    let s = V::select(q.lt(-half), -s, V::select(more.lt(q), -s, s));
+    let c = V::select(half.lt(q), -c, V::select(q.lt(-more), -c, c));
+    (s, c)
+}

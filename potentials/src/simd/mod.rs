@@ -9,13 +9,19 @@ mod avx2;
 mod avx512;
 mod functions;
 mod portable;
+mod single;
+mod vector;
 
 #[cfg(target_arch = "x86_64")]
 pub use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 pub use avx512::Avx512;
-pub use functions::{exp, ln};
+pub use functions::{exp, ln, sin_cos};
 pub use portable::Portable;
+pub use single::PortableSingle;
+#[cfg(target_arch = "x86_64")]
+pub use single::{Avx2Single, Avx512Single};
+pub use vector::{Real, Vector, VectorKernel, run_vector};
 
 use caloron_engine::neighbors::Site;
 use std::ops::{Add, Div, Mul, Neg, Sub};

@@ -1,4 +1,4 @@
-use super::*;
+use super::{Kernel, LANES, Lanes, Level, Portable, Site, run};
 
 /// Everything the kernels use, on the same numbers.
 struct Everything<'a>(&'a [f64], &'a [Site]);
@@ -35,6 +35,9 @@ impl Kernel for Everything<'_> {
                 let [a, b, c] = site.position;
                 put(V::from_array([a, b, c, site.species, a, b, c, site.species]));
             }
+            let (sin, cos) = super::sin_cos(x);
+            put(sin);
+            put(cos);
             put(V::splat(x.sum()));
             let index = [7, 3, 1, 1, 0, 9, 4, 8];
             // SAFETY: there are ten sites and as many numbers
@@ -108,4 +111,18 @@ fn exp_and_ln_are_accurate() {
         let error = (sin.to_array()[0] - x.sin()).abs().max((cos.to_array()[0] - x.cos()).abs());
         assert!(error < 3e-16, "{x}: {error}");
     }
+}
+
+#[test]
+fn sines_and_cosines_are_accurate() {
+    let mut worst = 0.0f64;
+    for k in 0..100_000 {
+        let x = -60.0 + 0.001_234 * f64::from(k);
+        let (sin, cos) = super::sin_cos(Portable::splat(x));
+        let error = (sin.to_array()[0] - x.sin()).abs().max((cos.to_array()[0] - x.cos()).abs());
+        worst = worst.max(error);
+    }
+    assert!(worst < 3e-16, "{worst:e}");
+    let (sin, cos) = super::sin_cos(Portable::splat(0.0));
+    assert_eq!((sin.to_array()[0], cos.to_array()[0]), (0.0, 1.0));
 }

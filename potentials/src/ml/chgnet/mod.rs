@@ -1,0 +1,243 @@
+//! CHGNet 0.3.0: a graph neural network for crystals with magnetic moments.
+//!
+//! Deng, Zhong, Jun, Riebesell, Han, Bartel, Ceder, Nat. Mach. Intell. 5, 1031 (2023), doi 10.1038/s42256-023-00716-3. The
+//! equations are in `docs/models/chgnet.md`. [`network`] is the fused kernel that runs, [`reference`] the same model as a candle
+//! module: readable, differentiable in inputs and weights, and what the kernel is tested against.
+mod basis;
+mod bonds;
+mod gated;
+mod network;
+pub mod reference;
+mod rows;
+mod weights;
+
+use super::checkpoint::{self, ModelFile, Source};
+use super::graph::Graph;
+use crate::BuildContext;
+use crate::simd::{Level, Real};
+use bonds::Bonds;
+use caloron_engine::{
+    Extra, ExtraSpec, Input, Outputs, Potential, PotentialError, Properties, Scope, SpecError, UnitSystem,
+};
+use network::{Memory, Network};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::path::PathBuf;
+use weights::{ATOM_CUTOFF, BOND_CUTOFF, ELEMENTS, Weights};
+
+const NAME: &str = "chgnet";
+
+/// The weights of CHGNet 0.3.0 as its authors publish them (modified BSD licence, `data/chgnet-0.3.0.LICENSE`).
+static BUILT_IN: &[u8] = include_bytes!("../../../data/chgnet-0.3.0.safetensors");
+
+/// Precision of the network. Geometry, sums over atoms and results are in double precision with both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// Single precision, as the original program runs; forces are good to about 1e-5 eV/Å.
+    F32,
+    /// Double precision.
+    #[default]
+    F64,
+}
+
+/// CHGNet, a graph neural network for crystals of 94 elements (periodic table up to plutonium) that also gives magnetic moments.
+///
+/// Without `file` the weights of CHGNet 0.3.0 (trained on the Materials Project trajectories, PBE and PBE+U) are used, which are part
+/// of the program.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChgnetSpec {
+    /// Weights: the `.pth.tar` file of the authors, or a safetensors file from `caloron model import`. The architecture must be that
+    /// of version 0.3.0 (the r2SCAN model has it too).
+    pub file: Option<PathBuf>,
+    /// Precision of the network: `f64` (default) or `f32`, which is about twice as fast.
+    #[serde(default)]
+    pub precision: Precision,
+}
+
+impl ChgnetSpec {
+    /// The potential.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is not a CHGNet of the form of version 0.3.0, a species is none of the model's
+    /// elements, or the input is in reduced units.
+    pub fn build(&self, context: &mut BuildContext<'_>) -> Result<Chgnet, SpecError> {
+        if context.units != UnitSystem::Physical {
+            return Err(SpecError::new("", "the model is in eV and Å and cannot be used in reduced units"));
+        }
+        for species in context.system.species() {
+            if element(species.number).is_none() {
+                return Err(SpecError::new("", format!("the model was not trained on `{}`", species.symbol))
+                    .hint("it knows the elements from H to Pu"));
+            }
+        }
+        let model = match &self.file {
+            Some(file) => ModelFile::open(context, "file", file)?,
+            None => built_in().map_err(|e| SpecError::new("", e))?,
+        };
+        let name = match &self.file {
+            Some(_) => model.source.name.clone(),
+            None => "CHGNet 0.3.0, built in".to_owned(),
+        };
+        Chgnet::new(&model, name, self.precision).map_err(|e| SpecError::new("file", e))
+    }
+}
+
+/// The model whose weights are part of the program.
+fn built_in() -> Result<ModelFile, String> {
+    let source = Source { name: "chgnet-0.3.0.safetensors".to_owned(), ..Source::default() };
+    checkpoint::parse(BUILT_IN, source).map_err(|e| format!("the built-in weights are damaged: {e:?}"))
+}
+
+/// Atomic number, if the model knows it.
+fn element(number: Option<u8>) -> Option<u8> {
+    number.filter(|&z| z >= 1 && usize::from(z) <= ELEMENTS)
+}
+
+/// The network in one precision with its memory.
+struct Engine<T> {
+    network: Network<T>,
+    memory: Memory<T>,
+}
+
+/// Any precision.
+trait Evaluate: Send {
+    fn evaluate(&mut self, graph: &Graph, bonds: &Bonds, numbers: &[u8], gradient: bool);
+    fn energies(&self) -> &[f64];
+    fn moments(&self) -> &[f64];
+    fn gradient(&self) -> &[[f64; 3]];
+    fn bytes(&self) -> usize;
+}
+
+impl<T: Real> Evaluate for Engine<T> {
+    fn evaluate(&mut self, graph: &Graph, bonds: &Bonds, numbers: &[u8], gradient: bool) {
+        let number = |k: usize| numbers[usize::from(graph.species()[k])];
+        self.network.evaluate(graph, bonds, number, gradient, &mut self.memory);
+    }
+    fn energies(&self) -> &[f64] {
+        &self.memory.energies
+    }
+    fn moments(&self) -> &[f64] {
+        &self.memory.moments
+    }
+    fn gradient(&self) -> &[[f64; 3]] {
+        &self.memory.gradient
+    }
+    fn bytes(&self) -> usize {
+        self.memory.bytes()
+    }
+}
+
+/// The potential.
+pub struct Chgnet {
+    name: String,
+    precision: Precision,
+    engine: Box<dyn Evaluate>,
+    graph: Graph,
+    bonds: Bonds,
+    numbers: Vec<u8>,
+}
+
+static EXTRAS: [ExtraSpec; 1] =
+    [ExtraSpec { name: "magnetic_moments", scope: Scope::Atom, components: 1, unit: "mu_B" }];
+
+impl Chgnet {
+    fn new(model: &ModelFile, name: String, precision: Precision) -> Result<Self, String> {
+        if model.architecture != NAME {
+            return Err(match model.architecture.as_str() {
+                "" => "the file holds no model that is known here".to_owned(),
+                other => format!("the file holds a model of the kind `{other}`"),
+            });
+        }
+        let weights = Weights::new(model).map_err(|e| e.to_string())?;
+        Ok(Self::from_weights(&weights, name, precision, Level::detect()))
+    }
+    fn from_weights(weights: &Weights, name: String, precision: Precision, level: Level) -> Self {
+        fn engine<T: Real>(weights: &Weights, level: Level) -> Box<dyn Evaluate> {
+            Box::new(Engine::<T> { network: Network::new(weights, level), memory: Memory::default() })
+        }
+        let engine = match precision {
+            Precision::F32 => engine::<f32>(weights, level),
+            Precision::F64 => engine::<f64>(weights, level),
+        };
+        Self {
+            name,
+            precision,
+            engine,
+            graph: Graph::default(),
+            bonds: Bonds::default(),
+            numbers: Vec::new(),
+        }
+    }
+    /// Memory held for the geometry, bytes.
+    pub fn bytes(&self) -> usize {
+        self.engine.bytes() + self.graph.bytes() + self.bonds.bytes()
+    }
+}
+
+impl Potential for Chgnet {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+    fn cutoff(&self) -> Option<f64> {
+        Some(ATOM_CUTOFF)
+    }
+    fn provides(&self) -> Properties {
+        Properties::all()
+    }
+    fn extras(&self) -> &'static [ExtraSpec] {
+        &EXTRAS
+    }
+    fn compute(
+        &mut self,
+        input: Input<'_>,
+        want: Properties,
+        out: &mut Outputs,
+    ) -> Result<(), PotentialError> {
+        self.numbers.clear();
+        for species in input.system.species() {
+            let number = element(species.number).ok_or_else(|| PotentialError::UnknownSpecies {
+                potential: NAME,
+                species: species.symbol.clone(),
+            })?;
+            self.numbers.push(number);
+        }
+        self.graph.build(&input, ATOM_CUTOFF);
+        if self.graph.lengths().iter().any(|&r| r < CLOSEST) {
+            return Err(geometry(format!("two atoms are closer than {CLOSEST} Å")));
+        }
+        if !self.bonds.build(&self.graph, BOND_CUTOFF) {
+            return Err(geometry("there are more than 4 billion angles".to_owned()));
+        }
+        let gradient = want.intersects(Properties::FORCES | Properties::VIRIAL | Properties::ATOM_VIRIALS);
+        self.engine.evaluate(&self.graph, &self.bonds, &self.numbers, gradient);
+        self.graph.add(self.engine.energies(), self.engine.gradient(), want, out);
+        if want.contains(Properties::EXTRAS) {
+            let (nodes, moments) = (self.graph.node_of_atom(), self.engine.moments());
+            let values = nodes.iter().map(|&k| moments[k as usize]).collect();
+            out.extras.push(Extra { spec: &EXTRAS[0], values });
+        }
+        Ok(())
+    }
+    fn citations(&self) -> Vec<&'static str> {
+        vec!["Deng et al., Nat. Mach. Intell. 5, 1031 (2023), doi 10.1038/s42256-023-00716-3"]
+    }
+    fn describe(&self) -> Vec<String> {
+        let precision = match self.precision {
+            Precision::F32 => "single",
+            Precision::F64 => "double",
+        };
+        vec![format!("{}, network in {precision} precision", self.name)]
+    }
+}
+
+/// Distances below this make the bases meaningless, Å.
+const CLOSEST: f64 = 1e-3;
+
+fn geometry(reason: String) -> PotentialError {
+    PotentialError::Geometry { potential: NAME, reason }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,198 @@
+//! CHGNet against the original program, and the conformance suite.
+mod support;
+
+use caloron_engine::neighbors::Search;
+use caloron_engine::testing::{Check, Options, check_potential};
+use caloron_engine::{
+    Cell, Evaluator, Mat3, Outputs, Potential, Properties, Species, State, System, UnitSystem, Vec3, elements,
+};
+use std::collections::BTreeSet;
+use support::{Frame, frames, potential, try_potential};
+
+const GPA: f64 = 160.217_662_08;
+
+fn build(frame: &Frame) -> (System, State) {
+    let species: BTreeSet<&str> = frame.symbols.iter().map(String::as_str).collect();
+    frame.build(&species.into_iter().collect::<Vec<_>>())
+}
+
+fn chgnet(system: &System, precision: &str) -> Box<dyn Potential> {
+    potential(system, UnitSystem::Physical, &format!("chgnet = {{ precision = \"{precision}\" }}"))
+}
+
+fn evaluate(potential: Box<dyn Potential>, system: &System, state: &State) -> Outputs {
+    let want = Properties::all();
+    let mut evaluator = Evaluator::new(vec![potential], 0.3, Search::Auto);
+    evaluator.ensure(system, state, want, want).unwrap_or_else(|e| panic!("{e}")).clone()
+}
+
+/// Largest deviations: energy eV/atom, forces eV/Å, stress GPa, moments mu_B, site energies eV; forces and stress relative to the
+/// largest one where that is above 1.
+fn deviations(frame: &Frame, out: &Outputs, state: &State) -> [f64; 5] {
+    let n = frame.symbols.len() as f64;
+    let forces = frame.vectors("forces");
+    let force = forces.iter().zip(&out.forces).map(|(a, b)| (a - b).amax()).fold(0.0, f64::max);
+    let expected = frame.matrix("stress").expect("a stress");
+    let stress = expected + out.virial / state.cell().volume();
+    let largest = forces.iter().map(|f| f.amax()).fold(1.0, f64::max);
+    let column = |name: &str, values: &[f64]| {
+        frame.columns[name].iter().zip(values).map(|(a, b)| (a[0] - b).abs()).fold(0.0, f64::max)
+    };
+    [
+        (frame.number("energy") - out.energy).abs() / n,
+        force / largest,
+        stress.amax() * GPA / (expected.amax() * GPA).max(1.0),
+        column("magmoms", &out.extras[0].values),
+        column("energies", &out.atom_energies),
+    ]
+}
+
+fn text(d: [f64; 5]) -> String {
+    let [e, f, s, m, site] = d;
+    format!(
+        "energy {e:.1e} eV/atom, forces {f:.1e} eV/Å, stress {s:.1e} GPa, moments {m:.1e}, sites {site:.1e} eV"
+    )
+}
+
+fn golden(file: &str, precision: &str, limits: [f64; 5]) {
+    let Some(frames) = frames(file) else { return };
+    assert!(frames.len() > 40);
+    let mut worst = [0.0f64; 5];
+    for frame in &frames {
+        let (system, state) = build(frame);
+        let out = evaluate(chgnet(&system, precision), &system, &state);
+        let found = deviations(frame, &out, &state);
+        for (w, f) in worst.iter_mut().zip(found) {
+            *w = w.max(f);
+        }
+        let fine = found.iter().zip(limits).all(|(f, l)| *f <= l);
+        if !fine {
+            println!("{}: {}", frame.name(), text(found));
+        }
+    }
+    println!("{file} {precision}: {}", text(worst));
+    assert!(worst.iter().zip(limits).all(|(f, l)| *f <= l), "{}", text(worst));
+}
+
+#[test]
+fn double_precision_agrees_with_the_original() {
+    // the original adds reference energies that it weighs with compositions in single precision
+    golden("chgnet/chgnet_0.3.0_float64.extxyz", "f64", [1e-6, 1e-11, 1e-10, 1e-12, 1e-11]);
+}
+
+#[test]
+fn single_precision_agrees_with_the_original() {
+    golden("chgnet/chgnet_0.3.0_float64.extxyz", "f32", [1e-6, 1e-5, 1e-4, 1e-5, 1e-5]);
+    // what the original itself loses in single precision
+    golden("chgnet/chgnet_0.3.0_float32.extxyz", "f32", [1e-5, 3e-4, 1e-2, 1e-4, 1e-4]);
+}
+
+fn system(symbols: &[&str]) -> System {
+    let names: BTreeSet<&str> = symbols.iter().copied().collect();
+    let names: Vec<&str> = names.into_iter().collect();
+    let species = |s: &&str| Species {
+        symbol: (*s).to_owned(),
+        number: elements::atomic_number(s),
+        mass: elements::mass(s).unwrap_or(1.0),
+    };
+    let kind = |s: &&str| names.iter().position(|n| n == s).expect("listed") as u16;
+    System::new(names.iter().map(species).collect(), symbols.iter().map(kind).collect())
+}
+
+/// Four formula units of rock salt, every atom pushed a little in another direction.
+fn rock_salt(a: f64) -> (System, State) {
+    let mut positions = Vec::new();
+    let mut symbols = Vec::new();
+    for k in 0..8u32 {
+        let site = [k / 4, k / 2 % 2, k % 2];
+        let push = |c: f64| 0.08 * (f64::from(k) * 1.7 + c).sin();
+        let r = site.map(|s| 0.5 * a * f64::from(s));
+        positions.push(Vec3::new(r[0] + push(0.3), r[1] + push(1.9), r[2] + push(4.1)));
+        symbols.push(if site.iter().sum::<u32>() % 2 == 0 { "Mn" } else { "O" });
+    }
+    let h = Mat3::new(a, 0.1, -0.2, 0.0, a + 0.1, 0.15, 0.05, 0.0, a - 0.1);
+    (system(&symbols), State::at_rest(positions, Cell::from_matrix(h, [true; 3]).expect("a cell")))
+}
+
+fn conformance(precision: &str, options: &Options) {
+    let (crystal, state) = rock_salt(4.3);
+    let mut potential = chgnet(&crystal, precision);
+    let report = check_potential(potential.as_mut(), &crystal, &state, options).expect("an evaluation");
+    assert!(report.passed(), "{report}");
+    let molecule = system(&["C", "O", "O", "H", "H"]);
+    let positions = [[0.0, 0.0, 0.0], [1.2, 0.1, 0.0], [-0.6, 1.2, 0.2], [-1.5, 1.1, 0.1], [-0.4, -1.0, 0.3]];
+    let state = State::at_rest(positions.into_iter().map(Vec3::from).collect(), Cell::open());
+    let mut potential = chgnet(&molecule, precision);
+    let report = check_potential(potential.as_mut(), &molecule, &state, options).expect("an evaluation");
+    assert!(report.passed(), "{report}");
+}
+
+#[test]
+fn it_conforms_in_double_precision() {
+    conformance("f64", &Options { atoms: 3, ..Options::default() });
+}
+
+#[test]
+fn it_conforms_in_single_precision() {
+    let checks = Check::ALL.into_iter().filter(|c| !matches!(c, Check::Forces | Check::Virial));
+    let options = Options { checks: checks.collect(), rounding_tolerance: 3e-5, ..Options::default() };
+    conformance("f32", &options);
+}
+
+#[test]
+fn results_have_the_same_bits_for_any_number_of_threads() {
+    let (crystal, state) = rock_salt(4.3);
+    for precision in ["f32", "f64"] {
+        let with = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+            let out = pool.install(|| evaluate(chgnet(&crystal, precision), &crystal, &state));
+            let bits = |x: f64| x.to_bits();
+            let mut all: Vec<u64> = out.forces.iter().flat_map(|f| f.iter().copied().map(bits)).collect();
+            all.extend(out.virial.iter().copied().map(bits));
+            all.extend(out.extras[0].values.iter().copied().map(bits));
+            all.push(bits(out.energy));
+            all
+        };
+        let one = with(1);
+        assert_eq!(one, with(2), "{precision}");
+        assert_eq!(one, with(5), "{precision}");
+    }
+}
+
+#[test]
+fn atoms_without_neighbours_have_their_own_energy() {
+    let pair = system(&["Na", "Cl"]);
+    let at = |distance: f64| {
+        let state = State::at_rest(vec![Vec3::zeros(), Vec3::new(distance, 0.0, 0.0)], Cell::open());
+        evaluate(chgnet(&pair, "f64"), &pair, &state)
+    };
+    let (far, farther) = (at(6.1), at(50.0));
+    assert!(far.energy.is_finite() && far.forces.iter().all(|f| f.norm() == 0.0));
+    assert_eq!(far.energy, farther.energy);
+    // no jump where the pair comes into reach
+    assert!((at(5.999).energy - far.energy).abs() < 1e-9);
+}
+
+#[test]
+fn what_the_model_does_not_know_is_an_error() {
+    let heavy = system(&["Am", "O"]);
+    let text = "chgnet = {}";
+    let error = try_potential(&heavy, UnitSystem::Physical, text).err().expect("an error");
+    assert!(error.message.contains("was not trained on `Am`"), "{}", error.message);
+    let error = try_potential(&system(&["Mg"]), UnitSystem::Lj, text).err().expect("an error");
+    assert!(error.message.contains("reduced units"), "{}", error.message);
+    let missing = "chgnet = { file = \"no-such-file.pth.tar\" }";
+    let error = try_potential(&system(&["Mg"]), UnitSystem::Physical, missing).err().expect("an error");
+    assert!(error.key.contains("file"), "{}", error.key);
+}
+
+#[test]
+fn the_file_of_the_authors_gives_the_built_in_model() {
+    let Some(file) = caloron_engine::testing::reference("chgnet/chgnet_0.3.0_e29f68s314m37.pth.tar") else {
+        return;
+    };
+    let (crystal, state) = rock_salt(4.3);
+    let text = format!("chgnet = {{ file = {:?} }}", file.display().to_string());
+    let read = evaluate(potential(&crystal, UnitSystem::Physical, &text), &crystal, &state);
+    assert_eq!(read.energy, evaluate(chgnet(&crystal, "f64"), &crystal, &state).energy);
+}
