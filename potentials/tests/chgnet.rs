@@ -196,3 +196,94 @@ fn the_file_of_the_authors_gives_the_built_in_model() {
     let read = evaluate(potential(&crystal, UnitSystem::Physical, &text), &crystal, &state);
     assert_eq!(read.energy, evaluate(chgnet(&crystal, "f64"), &crystal, &state).energy);
 }
+
+/// Prints the time of a call with energy, forces, virial and moments: `cargo test --release -p caloron-potentials --test chgnet
+/// -- --ignored --nocapture seconds_per_call`.
+#[test]
+#[ignore = "a measurement"]
+fn seconds_per_call() {
+    // rock salt with 216 atoms, all of them pushed a little
+    let (a, n) = (4.2, 6u32);
+    let mut positions = Vec::new();
+    let mut symbols = Vec::new();
+    for k in 0..n * n * n {
+        let site = [k / (n * n), k / n % n, k % n];
+        let push = |c: f64| 0.05 * (f64::from(k) * 1.7 + c).sin();
+        let r = site.map(|s| 0.5 * a * f64::from(s));
+        positions.push(Vec3::new(r[0] + push(0.3), r[1] + push(1.9), r[2] + push(4.1)));
+        symbols.push(if site.iter().sum::<u32>() % 2 == 0 { "Mg" } else { "O" });
+    }
+    let crystal = system(&symbols);
+    let side = 0.5 * a * f64::from(n);
+    let cell = Cell::from_matrix(Mat3::identity() * side, [true; 3]).expect("a cell");
+    for precision in ["f32", "f64"] {
+        let potential = chgnet(&crystal, precision);
+        let mut evaluator = Evaluator::new(vec![potential], 0.3, Search::Auto);
+        let mut times = Vec::new();
+        for k in 0..8 {
+            positions[0].x += 1e-4;
+            let state = State::at_rest(positions.clone(), cell.clone());
+            let start = std::time::Instant::now();
+            let out = evaluator.ensure(&crystal, &state, Properties::all(), Properties::all());
+            let energy = out.expect("an evaluation").energy;
+            times.push(start.elapsed().as_secs_f64());
+            assert!(energy.is_finite(), "call {k}");
+        }
+        times.sort_by(f64::total_cmp);
+        println!("{precision}: median {:.3} s, fastest {:.3} s", times[4], times[0]);
+    }
+}
+
+/// Total energy per atom, eV, along a trajectory of velocity Verlet from the rattled crystal at rest; step in fs.
+fn constant_energy(precision: &str, steps: usize, femtoseconds: f64) -> Vec<f64> {
+    let (crystal, start) = rock_salt(4.45);
+    let dt = femtoseconds / 10.180_505_71;
+    let mut evaluator = Evaluator::new(vec![chgnet(&crystal, precision)], 0.5, Search::Auto);
+    let mut state = start;
+    let mut velocities = vec![Vec3::zeros(); crystal.len()];
+    let want = Properties::ENERGY | Properties::FORCES;
+    let mut forces = evaluator.ensure(&crystal, &state, want, want).expect("an evaluation").forces.clone();
+    let mut energies = Vec::new();
+    for _ in 0..steps {
+        let mut positions = state.positions().to_vec();
+        for (i, r) in positions.iter_mut().enumerate() {
+            velocities[i] += forces[i] * (0.5 * dt / crystal.masses()[i]);
+            *r += velocities[i] * dt;
+        }
+        state = State::at_rest(positions, state.cell().clone());
+        let out = evaluator.ensure(&crystal, &state, want, want).expect("an evaluation");
+        let mut kinetic = 0.0;
+        for (i, v) in velocities.iter_mut().enumerate() {
+            *v += out.forces[i] * (0.5 * dt / crystal.masses()[i]);
+            kinetic += 0.5 * crystal.masses()[i] * v.norm_squared();
+        }
+        energies.push((out.energy + kinetic) / crystal.len() as f64);
+        forces.clone_from(&out.forces);
+    }
+    energies
+}
+
+fn mean(x: &[f64]) -> f64 {
+    x.iter().sum::<f64>() / x.len() as f64
+}
+
+#[test]
+fn a_short_trajectory_conserves_energy() {
+    let energies = constant_energy("f64", 80, 1.0);
+    let (first, second) = energies.split_at(40);
+    let drift = (mean(second) - mean(first)).abs();
+    let spread = energies.iter().map(|e| (e - mean(&energies)).abs()).fold(0.0, f64::max);
+    assert!(drift < 1e-4 && spread < 1e-3, "drift {drift:e}, spread {spread:e} eV/atom");
+}
+
+#[test]
+#[ignore = "minutes"]
+fn twenty_picoseconds_conserve_energy() {
+    for precision in ["f64", "f32"] {
+        let energies = constant_energy(precision, 20_000, 1.0);
+        let (first, last) = (mean(&energies[..5000]), mean(&energies[15_000..]));
+        let drift = (last - first).abs() / 15.0;
+        println!("{precision}: drift {drift:.1e} eV/atom/ps");
+        assert!(drift < 1e-5, "{precision}: {drift:e} eV/atom/ps");
+    }
+}

@@ -71,7 +71,8 @@ impl Connections {
             }
         }
         let index = |v: Vec<u32>| Tensor::new(v, device);
-        let of = |side: usize, f: &dyn Fn(u32) -> u32| index(bonds.angles.iter().map(|a| f(a[side])).collect());
+        let of =
+            |side: usize, f: &dyn Fn(u32) -> u32| index(bonds.angles.iter().map(|a| f(a[side])).collect());
         let edge = |arm: u32| bonds.arm_edge[arm as usize];
         let graph_edge = |arm: u32| bonds.edge[edge(arm) as usize];
         let angles = if bonds.angles.is_empty() {
@@ -152,7 +153,8 @@ impl Reference {
         let x = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
         let deviation = (x.sqr()?.mean_keepdim(D::Minus1)? + super::gated::EPSILON)?.sqrt()?;
         let x = x.broadcast_div(&deviation)?;
-        x.broadcast_mul(self.get(&format!("{name}.weight"))?)?.broadcast_add(self.get(&format!("{name}.bias"))?)
+        x.broadcast_mul(self.get(&format!("{name}.weight"))?)?
+            .broadcast_add(self.get(&format!("{name}.bias"))?)
     }
     /// silu(LN₁(core(x))) σ(LN₂(gate(x))).
     fn gated(&self, name: &str, x: &Tensor, layers: &[usize]) -> Result<Tensor> {

@@ -35,11 +35,8 @@ use candle_core::{DType, Device, Var};
 /// A few atoms of many elements at distances of a crystal, in a skewed cell smaller than the cutoff.
 fn mixture() -> (System, Vec<Vec3>, Cell) {
     let symbols = ["Li", "Mn", "O", "Fe", "P", "O"];
-    let species = |s: &&str| Species {
-        symbol: (*s).to_owned(),
-        number: elements::atomic_number(s),
-        mass: 1.0,
-    };
+    let species =
+        |s: &&str| Species { symbol: (*s).to_owned(), number: elements::atomic_number(s), mass: 1.0 };
     let system = System::new(symbols.iter().map(species).collect(), (0..6).collect());
     let h = Mat3::new(4.1, 0.3, -0.2, 0.0, 4.4, 0.4, 0.1, 0.0, 4.8);
     let cell = Cell::from_matrix(h, [true; 3]).unwrap();
@@ -143,7 +140,11 @@ fn the_candle_module_is_differentiable_in_its_weights() {
             let difference = (shifted(1e-5) - shifted(-1e-5)) / 2e-5;
             shifted(0.0);
             assert!(gradient[k].abs() > 1e-6, "{name}");
-            assert!((difference - gradient[k]).abs() < 1e-6 * gradient[k].abs().max(0.1), "{name}: {difference} {}", gradient[k]);
+            assert!(
+                (difference - gradient[k]).abs() < 1e-6 * gradient[k].abs().max(0.1),
+                "{name}: {difference} {}",
+                gradient[k]
+            );
         }
     });
 }
