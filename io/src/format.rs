@@ -86,6 +86,8 @@ static TABLE: &[&[Info]] = &[
     formats::dcd::FORMATS,
     formats::gro::FORMATS,
     formats::pdb::FORMATS,
+    formats::inpcrd::FORMATS,
+    formats::openmm_state::FORMATS,
     formats::cif::FORMATS,
     formats::chemfiles::FORMATS,
 ];

@@ -11,9 +11,9 @@ use crate::many_body::stillinger_weber::StillingerWeberSpec;
 use crate::many_body::tersoff::{TersoffModSpec, TersoffSpec, TersoffZblSpec};
 use crate::many_body::uf3::Uf3Spec;
 use crate::many_body::vashishta::VashishtaSpec;
+use crate::ml::chgnet::ChgnetSpec;
 use crate::ml::committee::CommitteeSpec;
 use crate::ml::nep::NepSpec;
-use crate::ml::chgnet::ChgnetSpec;
 use crate::pair::{
     born::Born, buckingham::Buckingham, lennard_jones::LennardJones, mie::Mie, morse::Morse,
     soft_sphere::SoftSphere, tabulated::Tabulated, wca::Wca, yukawa::Yukawa, zbl::Zbl,

@@ -5,7 +5,7 @@ use super::lattice::positive;
 use super::output::OutputPlan;
 use super::source::Source;
 use super::stage::{StageContext, StagePlan};
-use super::structure::{Start, Structure, check_exists, check_places, check_reach};
+use super::structure::{Start, Structure, check_exists, check_places, check_reach, read_force_field};
 use super::velocities::momentum;
 use caloron_engine::guard::Limits;
 use caloron_engine::verdict::Thresholds;
@@ -14,6 +14,7 @@ use caloron_engine::{
 };
 use caloron_io::Frame;
 use caloron_potentials::BuildContext;
+use caloron_potentials::force_field::{ForceFieldSpec, MolecularModel, NamedPotential};
 use caloron_potentials::selection::{Atoms, Scaled, Selected};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
@@ -159,7 +160,7 @@ fn assemble(document: &Document, source: &Source, directory: &Path) -> Result<Pl
             .hint("leave `threads` out for all cores"));
     }
     check_stage_names(document)?;
-    let Start { system, state, files, mut notes, mut warnings } =
+    let Start { system, state, force_field, files, mut notes, mut warnings } =
         document.system.build(units, seed, directory).map_err(|e| e.within("system"))?;
     if document.seed.is_none() {
         notes.push("no seed is given: the run uses seed 0".into());
@@ -177,7 +178,8 @@ fn assemble(document: &Document, source: &Source, directory: &Path) -> Result<Pl
     let search = document.neighbors.search.into();
     let (positions, cell) = (state.positions(), state.cell());
     let parts = Parts { units, directory, system: &system, positions, cell, skin, search };
-    let mut terms = parts.terms(&document.potential, files)?;
+    let own = parts.force_field(force_field.as_ref()).map_err(|e| e.within("system"))?;
+    let mut terms = parts.terms(&document.potential, own, files)?;
     warnings.append(&mut terms.warnings);
     let evaluator = Evaluator::with_groups(terms.potentials, skin, document.neighbors.search.into());
     let mut citations: Vec<String> = terms.citations;
@@ -262,9 +264,36 @@ struct Terms {
     files: Vec<PathBuf>,
 }
 
+impl Terms {
+    fn add(&mut self, name: &str, potential: Box<dyn Potential>, group: u8) {
+        self.citations.extend(potential.citations().into_iter().map(str::to_owned));
+        self.warnings.extend(potential.warnings());
+        self.names.push(name.to_owned());
+        self.potentials.push((potential, group));
+    }
+}
+
 impl Parts<'_> {
-    fn terms(&self, tables: &[PotentialTable], files: Vec<PathBuf>) -> Result<Terms, SpecError> {
-        if tables.is_empty() {
+    /// The interactions of a force field; the errors are at `force_field`.
+    fn force_field(
+        &self,
+        force_field: Option<&(ForceFieldSpec, MolecularModel)>,
+    ) -> Result<Vec<NamedPotential>, SpecError> {
+        let Some((spec, model)) = force_field else { return Ok(vec![]) };
+        let potentials = spec.potentials(model, self.cell).map_err(|e| e.within("force_field"))?;
+        for cutoff in potentials.iter().filter_map(|(_, p)| p.cutoff()) {
+            check_reach("force_field.cutoff", "cutoff", cutoff, self.cell, self.positions.len())?;
+        }
+        Ok(potentials)
+    }
+    /// The interactions of the force field and those of the tables.
+    fn terms(
+        &self,
+        tables: &[PotentialTable],
+        force_field: Vec<NamedPotential>,
+        files: Vec<PathBuf>,
+    ) -> Result<Terms, SpecError> {
+        if tables.is_empty() && force_field.is_empty() {
             return Err(SpecError::new(
                 "potential",
                 "there are no interactions: the input has no [[potential]]",
@@ -281,6 +310,9 @@ impl Parts<'_> {
         };
         let mut terms =
             Terms { potentials: vec![], names: vec![], citations: vec![], warnings: vec![], files: vec![] };
+        for (name, potential) in force_field {
+            terms.add(name, potential, 0);
+        }
         let highest = tables.iter().map(|t| t.force_group.unwrap_or(0)).max().unwrap_or(0);
         for (k, table) in tables.iter().enumerate() {
             let at = format!("potential[{k}]");
@@ -321,9 +353,6 @@ impl Parts<'_> {
                 })?;
                 check_reach(&key, "cutoff", cutoff, self.cell, self.positions.len())?;
             }
-            terms.citations.extend(potential.citations().into_iter().map(str::to_owned));
-            terms.warnings.extend(potential.warnings());
-            terms.names.push(table.name.clone());
             let potential = match atoms {
                 None => potential,
                 Some(atoms) => {
@@ -342,7 +371,7 @@ impl Parts<'_> {
                     .hint("write the factor of the interaction, such as 0.5"));
                 }
             };
-            terms.potentials.push((potential, group));
+            terms.add(&table.name, potential, group);
         }
         terms.files = context.files;
         Ok(terms)
@@ -485,7 +514,15 @@ impl PotentialFile {
     fn assemble(&self, frame: Frame) -> Result<Evaluation, SpecError> {
         let document = &self.document;
         let units = UnitSystem::from(document.units);
-        let structure = Structure::from_frame(frame);
+        let mut structure = Structure::from_frame(frame);
+        let mut files = Vec::new();
+        let (spec, directory) = (document.force_field.as_ref(), &self.directory);
+        let force_field = read_force_field(spec, units, directory, &mut files)?;
+        let mut warnings = Vec::new();
+        if let Some((_, model)) = &force_field {
+            structure.apply(model, &mut warnings).map_err(|e| e.within("force_field"))?;
+            warnings.extend(model.warnings.iter().cloned());
+        }
         if structure.len() == 0 {
             return Err(SpecError::new("", "the structure has no atoms").hint("give a file with atoms"));
         }
@@ -504,14 +541,16 @@ impl PotentialFile {
             skin: skin(&document.neighbors, units)?,
             search: document.neighbors.search.into(),
         };
-        let terms = parts.terms(&document.potential, Vec::new())?;
+        let own = parts.force_field(force_field.as_ref())?;
+        let terms = parts.terms(&document.potential, own, files)?;
+        warnings.extend(terms.warnings);
         let evaluator = Evaluator::with_groups(terms.potentials, parts.skin, parts.search);
         Ok(Evaluation {
             system: Arc::new(system),
             state: State::at_rest(structure.positions, structure.cell),
             evaluator,
             citations: terms.citations,
-            warnings: terms.warnings,
+            warnings,
             files: hashed(terms.files)?,
         })
     }

@@ -9,6 +9,7 @@ use caloron_engine::guard::LimitsSpec;
 use caloron_engine::quantity::{Charge, Length, Mass, reading_in};
 use caloron_engine::{Quantity, UnitSystem, neighbors};
 use caloron_potentials::PotentialSpec;
+use caloron_potentials::force_field::ForceFieldSpec;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, EnumAccess, MapAccess, VariantAccess};
 use serde::{Deserialize, Deserializer};
@@ -348,6 +349,8 @@ pub struct PotentialDocument {
     /// The interactions. Every `[[potential]]` adds its energy to the others.
     #[serde(default)]
     pub potential: Vec<PotentialTable>,
+    /// A molecular force field of all structures, whose file lists their atoms.
+    pub force_field: Option<ForceFieldSpec>,
     /// Search for neighbours.
     #[serde(default)]
     pub neighbors: NeighborsSpec,

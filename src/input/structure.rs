@@ -4,6 +4,7 @@ use super::lattice::LatticeSpec;
 use super::molecules::{ConstraintsSpec, Molecules, RigidSpec};
 use super::packing::RandomSpec;
 use super::velocities::{self, VelocitiesSpec};
+use caloron_engine::Topology;
 use caloron_engine::error::nearest;
 use caloron_engine::quantity::{Angle, Charge, Length, Mass};
 use caloron_engine::{
@@ -11,12 +12,14 @@ use caloron_engine::{
     elements, neighbors,
 };
 use caloron_io::{Format, Frame};
+use caloron_potentials::force_field::{ForceFieldSpec, MolecularModel};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 
-/// What is simulated: `[system]`. Give exactly one of `structure`, `lattice` and `random`.
+/// What is simulated: `[system]`. Give exactly one of `structure`, `lattice` and `random`; a force field whose file holds
+/// positions can do without.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SystemSpec {
@@ -30,6 +33,8 @@ pub struct SystemSpec {
     pub lattice: Option<LatticeSpec>,
     /// Atoms at random places.
     pub random: Option<RandomSpec>,
+    /// A molecular force field, which gives the structure its masses, charges, bonds, constraints and interactions.
+    pub force_field: Option<ForceFieldSpec>,
     /// Replaces the cell of the structure, or some of its properties; positions stay. Applied before `repeat`.
     pub cell: Option<CellOverride>,
     /// Repeats the cell along its vectors.
@@ -85,6 +90,7 @@ pub(crate) struct Structure {
     pub velocities: Option<Vec<Vec3>>,
     pub masses: Option<Vec<f64>>,
     pub charges: Option<Vec<f64>>,
+    pub topology: Option<Topology>,
 }
 
 /// Largest number of atoms an input may make; more is a mistake in `repeat`.
@@ -149,7 +155,7 @@ pub(crate) fn check_reach(
 impl Structure {
     pub(crate) fn empty(cell: Cell) -> Self {
         let (symbols, positions) = (Vec::new(), Vec::new());
-        Self { symbols, positions, cell, velocities: None, masses: None, charges: None }
+        Self { symbols, positions, cell, velocities: None, masses: None, charges: None, topology: None }
     }
     pub(crate) fn from_frame(frame: Frame) -> Self {
         Self {
@@ -159,7 +165,45 @@ impl Structure {
             velocities: frame.velocities,
             masses: frame.masses,
             charges: frame.charges,
+            topology: None,
         }
+    }
+    /// The atoms of a force-field file, where it has positions.
+    pub(crate) fn from_model(model: &MolecularModel) -> Option<Self> {
+        let mut structure = Self::empty(model.cell.clone().unwrap_or_else(Cell::open));
+        structure.positions.clone_from(model.positions.as_ref()?);
+        structure.symbols = model.symbols.iter().map(|s| s.clone().unwrap_or_else(|| "X".into())).collect();
+        structure.velocities.clone_from(&model.velocities);
+        Some(structure)
+    }
+    /// Takes over what a force field says of its atoms; the errors are at `force_field`. Notes go to `notes`.
+    pub(crate) fn apply(&mut self, model: &MolecularModel, notes: &mut Vec<String>) -> Result<(), SpecError> {
+        let n = self.len();
+        if model.len() != n {
+            let message = format!("the force field has {} atoms, the structure {n}", model.len());
+            return Err(SpecError::new("", message)
+                .hint("both must list the same atoms in the same order, virtual sites included"));
+        }
+        for (own, symbol) in self.symbols.iter_mut().zip(&model.symbols) {
+            if let Some(symbol) = symbol {
+                own.clone_from(symbol);
+            }
+        }
+        self.masses = Some(model.masses.clone());
+        self.charges = Some(model.charges.clone());
+        match &model.cell {
+            Some(cell) if cell.is_open() && !self.cell.is_open() => {
+                notes.push(format!(
+                    "the {} file describes an open system: the cell of the structure is not used",
+                    model.format
+                ));
+                self.cell = Cell::open();
+            }
+            Some(cell) if self.cell == Cell::open() => self.cell = cell.clone(),
+            _ => {}
+        }
+        self.topology = Some(Topology::new(n, model.topology.clone())?);
+        Ok(())
     }
     pub(crate) fn len(&self) -> usize {
         self.positions.len()
@@ -224,6 +268,7 @@ impl Structure {
                     })?;
                     let of_file = self.masses.as_ref().map(|m| m[i]);
                     let mass = match (masses.get(symbol), of_file) {
+                        (None, Some(m)) if self.is_site(i) => m,
                         (None, Some(m)) => check_mass("structure", symbol, m)?,
                         _ => mass_of(symbol, masses, units)?,
                     };
@@ -265,7 +310,7 @@ impl Structure {
                 if masses.contains_key(&self.symbols[i]) { system.masses()[i] } else { of_file[i] }
             };
             let all: Vec<f64> = (0..self.len()).map(kept).collect();
-            for (i, &m) in all.iter().enumerate() {
+            for (i, &m) in all.iter().enumerate().filter(|(i, _)| !self.is_site(*i)) {
                 check_mass("structure", &self.symbols[i], m)?;
             }
             system.set_masses(all);
@@ -277,7 +322,13 @@ impl Structure {
             };
             system.set_charges((0..self.len()).map(charge).collect());
         }
+        if let Some(topology) = &self.topology {
+            system.set_topology(topology.clone())?;
+        }
         Ok(system)
+    }
+    fn is_site(&self, atom: usize) -> bool {
+        self.topology.as_ref().is_some_and(|t| t.is_site(atom))
     }
 }
 
@@ -317,6 +368,8 @@ fn check_mass(key: &str, symbol: &str, mass: f64) -> Result<f64, SpecError> {
 /// The atoms at the start of a run.
 pub(crate) struct Start {
     pub system: System,
+    /// The force field, with what the input says about it.
+    pub force_field: Option<(ForceFieldSpec, MolecularModel)>,
     pub state: State,
     /// Files that were read.
     pub files: Vec<PathBuf>,
@@ -331,13 +384,37 @@ impl SystemSpec {
     /// # Errors
     /// The first thing that is wrong.
     pub(crate) fn build(&self, units: UnitSystem, seed: u64, directory: &Path) -> Result<Start, SpecError> {
-        let mut files = Vec::new();
-        let structure = self.source(units, seed, directory, &mut files)?;
-        let structure = match &self.cell {
+        let (mut files, mut notes, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
+        let mut force_field = read_force_field(self.force_field.as_ref(), units, directory, &mut files)?;
+        if force_field.is_some() && !self.charges.is_empty() {
+            return Err(SpecError::new("charges", "`charges` cannot be combined with a force field")
+                .hint("the force-field file lists every atom with its charge; change the file"));
+        }
+        let of_model = force_field.as_ref().and_then(|(_, model)| self.from_model(model));
+        let mut structure = match of_model {
+            Some(structure) => structure,
+            None => self.source(units, seed, directory, &mut files)?,
+        };
+        if let Some((_, model)) = &force_field {
+            structure.apply(model, &mut notes).map_err(|e| e.within("force_field"))?;
+            warnings.extend(model.warnings.iter().cloned());
+        }
+        let mut structure = match &self.cell {
             Some(spec) => spec.apply(structure).map_err(|e| e.within("cell"))?,
             None => structure,
         };
-        let mut structure = structure.repeated(self.repeat.unwrap_or([1; 3]))?;
+        if let Some(repeat) = self.repeat {
+            // a molecule that the cell cuts must not be copied in pieces
+            if let Some(topology) = &structure.topology {
+                let cell = structure.cell.clone();
+                topology.make_whole(&mut structure.positions, &cell).map_err(|e| e.within("repeat"))?;
+            }
+            structure = structure.repeated(repeat)?;
+            if let Some((_, model)) = &mut force_field {
+                *model = model.repeated(structure.len() / model.len());
+                structure.topology = Some(Topology::new(model.len(), model.topology.clone())?);
+            }
+        }
         let key = self.source_key();
         if structure.len() == 0 {
             return Err(
@@ -359,7 +436,6 @@ impl SystemSpec {
         }
         self.shake(&mut structure, &system, seed)?;
         check_places(&structure).map_err(|e| e.within(key))?;
-        let (mut notes, mut warnings) = (Vec::new(), Vec::new());
         let molecules = Molecules {
             constraints: self.constraints.as_ref(),
             rigid: &self.rigid,
@@ -370,7 +446,7 @@ impl SystemSpec {
         molecules.connect(connections, &mut system, &mut structure, &mut notes, &mut warnings)?;
         self.check_distances(&structure, &system, units)?;
         let state = State::at_rest(Vec::new(), Cell::open());
-        let mut start = Start { state, system, files, notes, warnings };
+        let mut start = Start { state, system, force_field, files, notes, warnings };
         let v = velocities::initial(
             self.velocities.as_ref(),
             structure.velocities.take(),
@@ -382,6 +458,13 @@ impl SystemSpec {
         .map_err(|e| e.within("velocities"))?;
         start.state = State::new(structure.positions, v, structure.cell);
         Ok(start)
+    }
+    /// The atoms of a force-field file that has positions, where no other source is named.
+    fn from_model(&self, model: &MolecularModel) -> Option<Structure> {
+        if self.structure.is_some() || self.lattice.is_some() || self.random.is_some() {
+            return None;
+        }
+        Structure::from_model(model)
     }
     /// The key that says where the atoms come from.
     fn source_key(&self) -> &'static str {
@@ -480,6 +563,22 @@ impl SystemSpec {
         Err(SpecError::new(self.source_key(), who)
             .hint("correct the structure or its cell; `min_distance` in [system] sets the limit, 0 turns the check off"))
     }
+}
+
+/// Reads the force field of an input; the errors are at `force_field`.
+pub(crate) fn read_force_field(
+    spec: Option<&ForceFieldSpec>,
+    units: UnitSystem,
+    directory: &Path,
+    files: &mut Vec<PathBuf>,
+) -> Result<Option<(ForceFieldSpec, MolecularModel)>, SpecError> {
+    let Some(spec) = spec else { return Ok(None) };
+    if units == UnitSystem::Lj {
+        return Err(SpecError::new("force_field", "force-field files have physical units")
+            .hint("remove `units = \"lj\"`"));
+    }
+    let model = spec.read(directory, files).map_err(|e| e.within("force_field"))?;
+    Ok(Some((spec.clone(), model)))
 }
 
 /// The closest pair within a distance (first index not above the second).

@@ -28,6 +28,7 @@ use cell_grid::{Grid, distance_squared};
 use rayon::prelude::*;
 use rows::Block;
 use sites::Sites;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Coordinates beyond this are those of a run that has diverged.
 const FARTHEST: f64 = 1e9;
@@ -82,6 +83,8 @@ pub struct NeighborList {
     non_finite: Option<usize>,
     builds: u64,
     build_seconds: f64,
+    /// Of the present rows, unique in the process; 0 before the first build.
+    identity: u64,
 }
 
 impl Default for NeighborList {
@@ -107,6 +110,7 @@ impl NeighborList {
             non_finite: None,
             builds: 0,
             build_seconds: 0.0,
+            identity: 0,
         }
     }
     /// Brings the list up to date with a geometry: rebuilds when atoms or cell moved too far since the last build
@@ -182,6 +186,8 @@ impl NeighborList {
         all == listed + 1
     }
     fn build(&mut self, system: &System, positions: &[Vec3], cell: &Cell) {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        self.identity = NEXT.fetch_add(1, Ordering::Relaxed);
         let diverged = |r: &Vec3| !r.iter().all(|x| x.abs() < FARTHEST);
         self.non_finite = positions.par_iter().with_min_len(parallel::BLOCK).position_first(diverged);
         self.reference.clear();
@@ -288,6 +294,10 @@ impl NeighborList {
     #[inline]
     pub fn shift(&self, site: u32) -> [i32; 3] {
         self.sites.shift[site as usize]
+    }
+    /// A number that changes whenever the rows do, for those who keep something made from them.
+    pub fn identity(&self) -> u64 {
+        self.identity
     }
     /// How often the list was built.
     pub fn builds(&self) -> u64 {

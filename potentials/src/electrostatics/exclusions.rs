@@ -169,6 +169,14 @@ impl<'a> Nearest<'a> {
         let d = self.cell.matrix() * s;
         if d.norm_squared() < self.safe { d } else { self.cell.shortest(from, to) }
     }
+    /// From atom i to atom j, in the image that j sees too.
+    pub(crate) fn between(&self, i: usize, j: usize, positions: &[Vec3]) -> Vec3 {
+        if i < j {
+            self.vector(&positions[i], &positions[j])
+        } else {
+            -self.vector(&positions[j], &positions[i])
+        }
+    }
 }
 
 #[cfg(test)]

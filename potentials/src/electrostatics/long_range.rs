@@ -79,18 +79,26 @@ impl LongRange {
     }
     /// Notes what the user should know about the charges of a system, and chooses what depends on the cell.
     #[must_use]
-    pub fn prepared_for(mut self, system: &System, cell: &Cell) -> Self {
+    pub fn prepared_for(self, system: &System, cell: &Cell) -> Self {
+        self.prepared_for_charges(system.charges(), cell)
+    }
+    /// As [`LongRange::prepared_for`] for charges that are not those of the system.
+    #[must_use]
+    pub(crate) fn prepared_for_charges(mut self, charges: &[f64], cell: &Cell) -> Self {
         if cell.is_fully_periodic() {
             self.reciprocal.prepare(cell.matrix(), cell.inverse());
         }
-        let total: f64 = system.charges().iter().sum();
+        self.note(charges);
+        self
+    }
+    fn note(&mut self, charges: &[f64]) {
+        let total: f64 = charges.iter().sum();
         if total.abs() > 1e-6 {
             self.warnings.push(format!(
                 "the total charge is {total:.6} e: a uniform background neutralises it, which shifts energy and \
                  pressure"
             ));
         }
-        self
     }
     /// Splitting parameter α.
     pub fn alpha(&self) -> f64 {
@@ -136,31 +144,8 @@ impl Potential for LongRange {
         out: &mut Outputs,
     ) -> Result<(), PotentialError> {
         let charges = input.system.charges();
-        let (cell, positions) = (input.cell, input.positions);
-        let refuse = |reason: String| Err(PotentialError::Geometry { potential: self.name, reason });
-        let extended = match cell.periodic().iter().filter(|p| **p).count() {
-            3 => None,
-            2 => match self.slab.extend(cell, positions, self.cutoff) {
-                Ok(extended) => Some(extended),
-                Err(reason) => return refuse(reason),
-            },
-            n => {
-                return refuse(format!(
-                    "the cell is periodic in {n} directions; a lattice sum needs three, or two for a slab. For an \
-                     open system use coulomb with method \"direct\""
-                ));
-            }
-        };
         self.real.add(&input, charges, self.constant, want, out);
-        let (h, h_inv) = match &extended {
-            Some(e) => (&e.h, &e.h_inv),
-            None => (cell.matrix(), cell.inverse()),
-        };
-        self.reciprocal.add(&Waves { h, h_inv, positions, charges }, want, out);
-        self.add_charge_terms(charges, h.determinant().abs(), want, out);
-        if let Some(e) = &extended {
-            e.add_dipole_term(positions, charges, self.constant, want, out);
-        }
+        self.add_smooth(&input, charges, want, out)?;
         self.exclusions.add(&input, charges, bare, self.constant, want, out);
         Ok(())
     }
@@ -176,5 +161,45 @@ impl Potential for LongRange {
             "alpha = {:.6} 1/length, real-space cutoff {:.4}, {reciprocal}",
             self.alpha, self.cutoff
         )]
+    }
+}
+
+impl LongRange {
+    /// Adds everything but the pairs: the reciprocal part, the self energy, the background, the dipole of a slab.
+    ///
+    /// # Errors
+    /// When the cell is not periodic in three or two directions.
+    pub(crate) fn add_smooth(
+        &mut self,
+        input: &Input<'_>,
+        charges: &[f64],
+        want: Properties,
+        out: &mut Outputs,
+    ) -> Result<(), PotentialError> {
+        let (cell, positions) = (input.cell, input.positions);
+        let refuse = |reason: String| Err(PotentialError::Geometry { potential: self.name, reason });
+        let extended = match cell.periodic().iter().filter(|p| **p).count() {
+            3 => None,
+            2 => match self.slab.extend(cell, positions, self.cutoff) {
+                Ok(extended) => Some(extended),
+                Err(reason) => return refuse(reason),
+            },
+            n => {
+                return refuse(format!(
+                    "the cell is periodic in {n} directions; a lattice sum needs three, or two for a slab. For an \
+                     open system use coulomb with method \"direct\""
+                ));
+            }
+        };
+        let (h, h_inv) = match &extended {
+            Some(e) => (&e.h, &e.h_inv),
+            None => (cell.matrix(), cell.inverse()),
+        };
+        self.reciprocal.add(&Waves { h, h_inv, positions, charges }, want, out);
+        self.add_charge_terms(charges, h.determinant().abs(), want, out);
+        if let Some(e) = &extended {
+            e.add_dipole_term(positions, charges, self.constant, want, out);
+        }
+        Ok(())
     }
 }

@@ -11,9 +11,12 @@ mod slab;
 mod spec;
 mod truncated;
 
+pub(crate) use exclusions::Nearest;
 pub use exclusions::{Exclusions, Partner, ScaledPair};
-pub use forms::{Damped, PairForm, ReactionField};
+pub use forms::{Damped, PairForm, ReactionField, Smooth};
 pub use long_range::LongRange;
+pub(crate) use long_range::{Reciprocal, Waves};
+pub(crate) use pme::PmeSum;
 pub use pme::{GridRule, SplineOrder};
 pub use spec::{Coulomb, CoulombMethod, ScaledPairSpec};
 pub use truncated::TruncatedCoulomb;

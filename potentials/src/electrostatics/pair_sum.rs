@@ -291,12 +291,7 @@ impl ExclusionSum {
             *sum = AtomSum::default();
             for partner in exclusions.partners(i) {
                 let j = partner.atom as usize;
-                // from the smaller index, so that both atoms see the same image
-                let d = if i < j {
-                    nearest.vector(&input.positions[i], &input.positions[j])
-                } else {
-                    -nearest.vector(&input.positions[j], &input.positions[i])
-                };
+                let d = nearest.between(i, j, input.positions);
                 let (phi, g) = removed(d.norm_squared());
                 let qq = (partner.coulomb - 1.0) * charges[i] * charges[j];
                 sum.pair(&d, qq * phi, qq * g);

@@ -55,10 +55,10 @@ pub enum GridRule {
 /// Planes of the grid are filled one by one from atoms sorted by plane, so no two threads write to the same point
 /// and the order of all sums is fixed.
 pub(crate) struct PmeSum {
+    interaction: Interaction,
     alpha: f64,
     rule: GridRule,
     order: SplineOrder,
-    constant: f64,
     level: Level,
     grid: Option<Grid>,
     influence: Influence,
@@ -68,6 +68,45 @@ pub(crate) struct PmeSum {
     next: Vec<u32>,
     received: Vec<Received>,
     partial: Vec<(f64, Mat3)>,
+}
+
+/// What is summed over the lattice.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Interaction {
+    /// k_e q q'/r.
+    Coulomb(f64),
+    /// -c c'/r⁶: G = -(π^(3/2) α³/6V) f(b) |b1 b2 b3|², b = k/2α, f = (1 - 2b²) exp(-b²) + 2b³ √π erfc(b), k = 0 included.
+    Dispersion,
+}
+
+impl Interaction {
+    /// G without the spline factors, at k².
+    fn influence(self, k2: f64, alpha: f64, volume: f64) -> f64 {
+        match self {
+            Self::Coulomb(_) if k2 == 0.0 => 0.0,
+            Self::Coulomb(constant) => {
+                2.0 * PI * constant / volume * ((-k2 * 0.25 / (alpha * alpha)).exp() / k2)
+            }
+            Self::Dispersion => {
+                let b = 0.5 * k2.sqrt() / alpha;
+                let f = (1.0 - 2.0 * b * b) * (-b * b).exp() + 2.0 * b.powi(3) * PI.sqrt() * libm::erfc(b);
+                -PI.powf(1.5) * alpha.powi(3) / (6.0 * volume) * f
+            }
+        }
+    }
+    /// -2 d ln G/d(k²), which the virial needs.
+    fn strain(self, k2: f64, alpha: f64) -> f64 {
+        match self {
+            _ if k2 == 0.0 => 0.0,
+            Self::Coulomb(_) => 2.0 * (1.0 / k2 + 0.25 / (alpha * alpha)),
+            Self::Dispersion => {
+                let b = 0.5 * k2.sqrt() / alpha;
+                let (gauss, tail) = ((-b * b).exp(), b * PI.sqrt() * libm::erfc(b));
+                let f = (1.0 - 2.0 * b * b) * gauss + 2.0 * b * b * tail;
+                1.5 / (alpha * alpha) * (gauss - tail) / f
+            }
+        }
+    }
 }
 
 /// G on the half spectrum, [third][second][first], for a cell and a grid.
@@ -100,11 +139,18 @@ struct Received {
 
 impl PmeSum {
     pub(crate) fn new(alpha: f64, rule: GridRule, order: SplineOrder, constant: f64) -> Self {
+        Self::of(Interaction::Coulomb(constant), alpha, rule, order)
+    }
+    /// The dispersion; the "charges" are then the square roots of the coefficients c6.
+    pub(crate) fn dispersion(alpha: f64, rule: GridRule, order: SplineOrder) -> Self {
+        Self::of(Interaction::Dispersion, alpha, rule, order)
+    }
+    fn of(interaction: Interaction, alpha: f64, rule: GridRule, order: SplineOrder) -> Self {
         Self {
+            interaction,
             alpha,
             rule,
             order,
-            constant,
             level: Level::detect(),
             grid: None,
             influence: Influence::default(),
@@ -167,7 +213,7 @@ impl PmeSum {
     fn run<const P: usize>(&mut self, waves: &Waves<'_>, want: Properties, out: &mut Outputs) {
         self.prepare(waves.h, waves.h_inv);
         let n = self.points(waves.h);
-        self.influence.prepare(waves, n, self.alpha, self.constant, P);
+        self.influence.prepare(waves, n, self.alpha, self.interaction, P);
         self.sort::<P>(waves, n);
         let Some(grid) = &mut self.grid else { return };
         let (atoms, first, level, influence) = (&self.atoms, &self.first, self.level, &self.influence);
@@ -177,9 +223,9 @@ impl PmeSum {
         let virial = want.contains(Properties::VIRIAL);
         self.partial.resize(n[2] / 2 + 1, (0.0, Mat3::zeros()));
         let partial = Slots(self.partial.as_mut_ptr());
-        let quarter = 0.25 / (self.alpha * self.alpha);
+        let strain = virial.then_some((self.interaction, self.alpha));
         let change = |third: usize, plane: &mut [C]| {
-            let sums = influence.apply(waves, n, third, plane, virial.then_some(quarter));
+            let sums = influence.apply(waves, n, third, plane, strain);
             // SAFETY: each third index is treated once, and there is a slot for each
             unsafe { partial.write(third, sums) };
         };
@@ -236,7 +282,7 @@ fn signed(m: usize, n: usize) -> f64 {
 }
 
 impl Influence {
-    fn prepare(&mut self, waves: &Waves<'_>, n: [usize; 3], alpha: f64, constant: f64, order: usize) {
+    fn prepare(&mut self, waves: &Waves<'_>, n: [usize; 3], alpha: f64, of: Interaction, order: usize) {
         if self.valid_for == Some((*waves.h, n)) {
             return;
         }
@@ -246,29 +292,28 @@ impl Influence {
         }
         self.valid_for = Some((*waves.h, n));
         let b = 2.0 * PI * waves.h_inv.transpose();
-        let prefactor = 2.0 * PI * constant / waves.h.determinant().abs();
-        let quarter = 0.25 / (alpha * alpha);
+        let volume = waves.h.determinant().abs();
         let moduli = &self.moduli;
         self.g.par_chunks_mut(n[0] * n[1]).enumerate().for_each(|(third, plane)| {
             for (second, row) in plane.chunks_exact_mut(n[0]).enumerate() {
                 let base = b * Vec3::new(0.0, signed(second, n[1]), third as f64);
-                let m23 = prefactor * moduli[1][second] * moduli[2][third];
+                let m23 = moduli[1][second] * moduli[2][third];
                 for (first, g) in row.iter_mut().enumerate() {
                     let k2 = (base + b.column(0) * signed(first, n[0])).norm_squared();
                     let m = m23 * moduli[0][first];
-                    *g = if k2 > 0.0 && m > 0.0 { m * (-k2 * quarter).exp() / k2 } else { 0.0 };
+                    *g = if m > 0.0 { m * of.influence(k2, alpha, volume) } else { 0.0 };
                 }
             }
         });
     }
-    /// Multiplies a plane of the spectrum with G; its share of energy and (with 1/4α²) virial.
+    /// Multiplies a plane of the spectrum with G; its share of energy and (where wanted) virial.
     fn apply(
         &self,
         waves: &Waves<'_>,
         n: [usize; 3],
         third: usize,
         plane: &mut [C],
-        virial: Option<f64>,
+        virial: Option<(Interaction, f64)>,
     ) -> (f64, Mat3) {
         let b = 2.0 * PI * waves.h_inv.transpose();
         let (mut energy, mut tensor) = (0.0, [0.0; 6]);
@@ -279,11 +324,11 @@ impl Influence {
                 let e = g * x.norm_sqr();
                 *x *= *g;
                 energy += e;
-                if let Some(quarter) = virial
+                if let Some((of, alpha)) = virial
                     && e != 0.0
                 {
                     let k = base + b.column(0) * signed(first, n[0]);
-                    let s = 2.0 * e * (1.0 / k.norm_squared() + quarter);
+                    let s = e * of.strain(k.norm_squared(), alpha);
                     for (w, (c, d)) in tensor.iter_mut().zip([(0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1)])
                     {
                         *w += s * k[c] * k[d];

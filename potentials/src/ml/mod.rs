@@ -4,12 +4,12 @@
 //! [`checkpoint::ModelFile`].
 pub mod architecture;
 pub mod checkpoint;
+pub mod chgnet;
 pub mod committee;
 pub mod equivariant;
 pub mod graph;
-pub mod nep;
-pub mod chgnet;
 pub mod kernels;
+pub mod nep;
 
 use caloron_engine::SpecError;
 use checkpoint::ModelFile;

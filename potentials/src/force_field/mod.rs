@@ -1,0 +1,15 @@
+//! Molecular force fields: readers of the formats they come in, each in one file, into one neutral description.
+mod model;
+mod settings;
+mod spec;
+mod text;
+mod xml;
+
+pub mod amber;
+pub mod gromacs;
+pub mod lammps;
+pub mod openmm;
+
+pub use model::{FileMethod, FileSettings, KCAL_PER_MOL, KJ_PER_MOL, MolecularModel, NANOMETRE};
+pub use settings::{Electrostatics, Overrides, non_bonded};
+pub use spec::{ElectrostaticsSpec, ForceFieldSpec, ImplicitSolventSpec, NamedPotential};

@@ -1,0 +1,183 @@
+//! A molecular force field in an input file.
+use super::lammps::LammpsStyles;
+use super::model::MolecularModel;
+use super::settings::{Electrostatics, Overrides, non_bonded};
+use crate::bonded::Bonded;
+use crate::implicit::{Obc, ObcAtom, ObcModel};
+use crate::nonbonded::NonBonded;
+use caloron_engine::quantity::{EnergyLength, InverseLength, Length};
+use caloron_engine::{Cell, Potential, Quantity, SpecError, units};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+
+/// A molecular force field: one file with the terms of every atom, and how non-bonded pairs are treated where the file
+/// does not say. Give exactly one of `openmm`, `amber`, `gromacs` and `lammps`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ForceFieldSpec {
+    /// An OpenMM `System` (XML).
+    pub openmm: Option<PathBuf>,
+    /// An AMBER topology (`prmtop`, `parm7`).
+    pub amber: Option<PathBuf>,
+    /// A GROMACS topology (`top`).
+    pub gromacs: Option<PathBuf>,
+    /// Folders in which files that a GROMACS topology includes are searched, beside its own. Default: none.
+    #[serde(default)]
+    pub include: Vec<PathBuf>,
+    /// Names that are defined for a GROMACS topology, such as "FLEXIBLE" or "NAME=value". Default: none.
+    #[serde(default)]
+    pub define: Vec<String>,
+    /// A LAMMPS data file with coefficients.
+    pub lammps: Option<PathBuf>,
+    /// What a LAMMPS data file does not say.
+    pub lammps_styles: Option<LammpsStyles>,
+    /// Treatment of charges. Default: that of the file; all pairs for an open system of a file that says nothing.
+    pub electrostatics: Option<ElectrostaticsSpec>,
+    /// Cutoff of non-bonded pairs. Default: that of the file.
+    pub cutoff: Option<Quantity<Length>>,
+    /// Distance from which the Lennard-Jones interaction is switched to zero at the cutoff; the cutoff itself turns
+    /// switching off. Default: that of the file, else no switching.
+    pub switch: Option<Quantity<Length>>,
+    /// Correction of energy and pressure for the dispersion beyond the cutoff. Default: that of the file, else true for
+    /// a cell that is periodic in all directions.
+    pub dispersion_correction: Option<bool>,
+    /// Error tolerance of lattice sums, from which the splitting parameter and the grid follow. Default: that of the file,
+    /// else 1e-4 (1e-6 for `ewald`).
+    pub tolerance: Option<f64>,
+    /// Splitting parameter α of lattice sums. Default: that of the file, else it follows from the tolerance.
+    pub alpha: Option<Quantity<InverseLength>>,
+    /// Grid points of particle-mesh Ewald along the lattice vectors. Default: that of the file, else they follow from
+    /// the tolerance.
+    pub grid: Option<[usize; 3]>,
+    /// Order of the splines of particle-mesh Ewald: 4, 5 or 6. Default: 5.
+    pub order: Option<usize>,
+    /// Relative permittivity beyond the cutoff of a reaction field. Default: that of the file, else 78.3.
+    pub dielectric: Option<f64>,
+    /// Implicit solvent for the radii that an AMBER file holds. Default: none (an OpenMM file names its own).
+    pub implicit_solvent: Option<ImplicitSolventSpec>,
+    /// Coulomb constant e²/(4 π ε0). Default: that of the program the file belongs to.
+    pub coulomb_constant: Option<Quantity<EnergyLength>>,
+}
+
+/// Treatment of charges and of non-bonded pairs beyond the cutoff.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ElectrostaticsSpec {
+    /// All pairs of an open system, without a cutoff.
+    NoCutoff,
+    /// Plain truncation.
+    Cut,
+    /// A dielectric continuum beyond the cutoff.
+    ReactionField,
+    /// Ewald sum.
+    Ewald,
+    /// Smooth particle-mesh Ewald.
+    Pme,
+    /// Smooth particle-mesh Ewald of the charges and of the dispersion.
+    LjPme,
+}
+
+/// An implicit solvent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ImplicitSolventSpec {
+    /// Generalised Born model of Onufriev, Bashford and Case (model II) in water of permittivity 78.5, without a surface
+    /// term.
+    Obc2,
+}
+
+impl From<ElectrostaticsSpec> for Electrostatics {
+    fn from(spec: ElectrostaticsSpec) -> Self {
+        match spec {
+            ElectrostaticsSpec::NoCutoff => Self::NoCutoff,
+            ElectrostaticsSpec::Cut => Self::Cut,
+            ElectrostaticsSpec::ReactionField => Self::ReactionField,
+            ElectrostaticsSpec::Ewald => Self::Ewald,
+            ElectrostaticsSpec::Pme => Self::Pme,
+            ElectrostaticsSpec::LjPme => Self::LjPme,
+        }
+    }
+}
+
+/// A potential of a force field with its name in reports.
+pub type NamedPotential = (&'static str, Box<dyn Potential>);
+
+impl ForceFieldSpec {
+    /// Reads the file; `directory` is where its name starts from. The path read is added to `files`.
+    ///
+    /// # Errors
+    /// When none or several files are named, or the file is wrong.
+    pub fn read(&self, directory: &Path, files: &mut Vec<PathBuf>) -> Result<MolecularModel, SpecError> {
+        let named: Vec<(&str, &PathBuf)> = [("openmm", &self.openmm), ("amber", &self.amber)]
+            .into_iter()
+            .filter_map(|(k, f)| Some((k, f.as_ref()?)))
+            .collect();
+        match named.as_slice() {
+            [(format, file)] => {
+                let path = directory.join(file);
+                let model = match *format {
+                    "amber" => super::amber::read(&path),
+                    "gromacs" => {
+                        let folders: Vec<PathBuf> = self.include.iter().map(|f| directory.join(f)).collect();
+                        super::gromacs::read(&path, &folders, &self.define)
+                    }
+                    "lammps" => {
+                        let styles = self.lammps_styles.clone().unwrap_or_default();
+                        super::lammps::read(&path, &styles)
+                    }
+                    _ => super::openmm::read(&path),
+                }?;
+                files.push(path);
+                Ok(model)
+            }
+            _ => Err(SpecError::new("", "a force field is one file")
+                .hint("give exactly one of `openmm`, `amber`, `gromacs` and `lammps`")),
+        }
+    }
+    fn overrides(&self) -> Overrides {
+        Overrides {
+            electrostatics: self.electrostatics.map(Electrostatics::from),
+            cutoff: self.cutoff.map(Quantity::internal),
+            switch: self.switch.map(Quantity::internal),
+            dispersion_correction: self.dispersion_correction,
+            tolerance: self.tolerance,
+            alpha: self.alpha.map(Quantity::internal),
+            grid: self.grid,
+            order: self.order,
+            dielectric: self.dielectric,
+            constant: self.coulomb_constant.map(Quantity::internal),
+        }
+    }
+    fn solvent(&self, model: &MolecularModel) -> Result<Option<ObcModel>, SpecError> {
+        let Some(ImplicitSolventSpec::Obc2) = self.implicit_solvent else { return Ok(model.solvent.clone()) };
+        let wrong = |message: String| Err(SpecError::new("implicit_solvent", message));
+        if model.solvent.is_some() {
+            return wrong("the file has an implicit solvent of its own".into());
+        }
+        let Some((radii, scales)) = &model.born else {
+            return wrong(format!("the {} file has no radii of a generalised Born model", model.format));
+        };
+        let atoms = (0..model.len())
+            .map(|i| ObcAtom { charge: model.charges[i], radius: radii[i], scale: scales[i] })
+            .collect();
+        let constant = self.overrides().constant.or(model.settings.constant).unwrap_or(units::COULOMB);
+        Ok(Some(ObcModel { atoms, solute: 1.0, solvent: 78.5, surface: 0.0, constant }))
+    }
+    /// The interactions of a model in a cell.
+    ///
+    /// # Errors
+    /// When a setting is missing or out of range.
+    pub fn potentials(&self, model: &MolecularModel, cell: &Cell) -> Result<Vec<NamedPotential>, SpecError> {
+        let mut out: Vec<NamedPotential> = Vec::new();
+        if !model.bonded.is_empty() {
+            out.push(("bonded", Box::new(Bonded::new(model.len(), model.bonded.clone())?)));
+        }
+        let non_bonded = non_bonded(model, &self.overrides(), cell)?;
+        out.push(("non_bonded", Box::new(NonBonded::new(&non_bonded, cell)?)));
+        if let Some(solvent) = self.solvent(model)? {
+            out.push(("implicit_solvent", Box::new(Obc::new(solvent)?)));
+        }
+        Ok(out)
+    }
+}

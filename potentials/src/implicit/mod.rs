@@ -1,0 +1,4 @@
+//! Implicit solvents.
+mod obc;
+
+pub use obc::{Obc, ObcAtom, ObcModel};

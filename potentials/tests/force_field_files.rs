@@ -1,0 +1,165 @@
+//! Readers of force-field files on small files: what they read, and that nothing in a damaged file makes them panic.
+use caloron_engine::SpecError;
+use caloron_engine::topology::SiteKind;
+use caloron_potentials::force_field::lammps::{self, LammpsStyles};
+use caloron_potentials::force_field::{KCAL_PER_MOL, KJ_PER_MOL, MolecularModel, amber, gromacs, openmm};
+use std::path::{Path, PathBuf};
+
+const OPENMM: &str = include_str!("data/force_fields/water.system.xml");
+const GROMACS: &str = include_str!("data/force_fields/ethane.top");
+const GROMACS_TYPES: &str = include_str!("data/force_fields/types.itp");
+const LAMMPS: &str = include_str!("data/force_fields/chain.data");
+const AMBER: &str = include_str!("data/force_fields/water.prmtop");
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("caloron-ff-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        std::fs::write(path.join("types.itp"), GROMACS_TYPES).unwrap();
+        Self(path)
+    }
+    fn read(&self, format: &str, text: &str) -> Result<MolecularModel, SpecError> {
+        let path = self.0.join(format!("file.{format}"));
+        std::fs::write(&path, text).unwrap();
+        read(format, &path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn read(format: &str, path: &Path) -> Result<MolecularModel, SpecError> {
+    match format {
+        "openmm" => openmm::read(path),
+        "gromacs" => gromacs::read(path, &[], &["ETHANES=2".into()]),
+        "lammps" => lammps::read(path, &LammpsStyles::default()),
+        _ => amber::read(path),
+    }
+}
+
+fn ok(format: &str, text: &str) -> MolecularModel {
+    Folder::new(&format!("{format}-ok")).read(format, text).unwrap_or_else(|e| panic!("{}", e.message))
+}
+
+#[test]
+fn openmm_systems_are_read() {
+    let m = ok("openmm", OPENMM);
+    assert_eq!((m.len(), m.topology.constraints.len(), m.exceptions.len()), (4, 3, 6));
+    assert_eq!(m.symbols[0].as_deref(), Some("O"));
+    assert!((m.topology.constraints[0].length - 0.9572).abs() < 1e-12);
+    assert!(matches!(m.topology.virtual_sites[0].kind, SiteKind::ThreeAverage { parents: [0, 1, 2], .. }));
+    assert_eq!(m.settings.cutoff, Some(9.0));
+    let [c12, c6] = m.lennard_jones.get(m.types[0] as usize, m.types[0] as usize);
+    assert!((c6 * c6 / (4.0 * c12) / KJ_PER_MOL - 0.680946).abs() < 1e-9);
+}
+
+#[test]
+fn gromacs_topologies_are_read() {
+    let m = ok("gromacs", GROMACS);
+    // two ethanes of united atoms with a dummy between them, and one three-site water
+    assert_eq!(m.len(), 2 * 3 + 3);
+    assert_eq!(m.bonded.bonds.len(), 2);
+    assert_eq!((m.topology.constraints.len(), m.topology.virtual_sites.len()), (3, 2));
+    assert_eq!(m.topology.residues[m.topology.residue_of[8] as usize].name, "SOL");
+    // the exclusion of the bond in each ethane, and the three of water
+    assert_eq!(m.exceptions.len(), 2 + 3);
+    assert_eq!(m.masses[2], 0.0);
+    let (c, o) = (m.types[0] as usize, m.types[6] as usize);
+    // nonbond_params before mixing
+    let [c12, c6] = m.lennard_jones.get(c, o);
+    assert!(((c12 / c6).powf(1.0 / 6.0) - 3.3).abs() < 1e-12);
+}
+
+#[test]
+fn lammps_data_files_are_read() {
+    let m = ok("lammps", LAMMPS);
+    assert_eq!(
+        (m.len(), m.bonded.bonds.len(), m.bonded.angles.len(), m.bonded.dihedrals.len()),
+        (4, 3, 2, 1)
+    );
+    // 1-2, 1-3 and 1-4 pairs are excluded by default
+    assert_eq!(m.exceptions.len(), 6);
+    assert!((m.positions.as_ref().unwrap()[3].x - (4.5 + 20.0)).abs() < 1e-12);
+    assert_eq!(m.charges[0], -0.1);
+    let [c12, c6] = m.lennard_jones.get(0, 0);
+    assert!((c6 * c6 / (4.0 * c12) / KCAL_PER_MOL - 0.1).abs() < 1e-12);
+}
+
+#[test]
+fn amber_topologies_are_read() {
+    let m = ok("amber", AMBER);
+    assert_eq!((m.len(), m.bonded.bonds.len(), m.bonded.angles.len()), (4, 3, 0));
+    assert_eq!(m.topology.residues[0].name, "WAT");
+    assert!((m.charges[3] + 1.04).abs() < 1e-7);
+    let SiteKind::ThreeAverage { parents, weights } = &m.topology.virtual_sites[0].kind else { panic!() };
+    assert_eq!(*parents, [0, 1, 2]);
+    assert!((weights[0] + 2.0 * weights[1] - 1.0).abs() < 1e-12);
+    // 0.15 Å along the bisector of an angle of 104.52 degrees
+    assert!((weights[1] - 0.5 * 0.15 / (0.9572 * (0.5f64 * 104.52).to_radians().cos())).abs() < 1e-5);
+}
+
+#[test]
+fn what_is_not_supported_is_named_with_its_line() {
+    let folder = Folder::new("refused");
+    let refused = |format: &str, text: &str, from: &str, to: &str| {
+        assert!(text.contains(from), "{from}");
+        folder.read(format, &text.replacen(from, to, 1)).unwrap_err()
+    };
+    let cases = [
+        (
+            "openmm",
+            OPENMM,
+            "type=\"HarmonicBondForce\"",
+            "type=\"AmoebaBondForce\"",
+            "AmoebaBondForce is not supported",
+        ),
+        ("openmm", OPENMM, "d=\".09572\"", "d=\"abc\"", "`d` of <Constraint> is no number"),
+        ("openmm", OPENMM, "p1=\"0\"", "p1=\"17\"", "there are 4 atoms"),
+        (
+            "gromacs",
+            GROMACS,
+            "[ settles ]",
+            "[ distance_restraints ]",
+            "[ distance_restraints ] is not supported",
+        ),
+        ("gromacs", GROMACS, "#include \"types.itp\"", "#include \"no.itp\"", "`no.itp` is not found"),
+        ("gromacs", GROMACS, "1  2  1", "1  9  1", "has no atom 9"),
+        ("gromacs", GROMACS, "#endif", "", "no #endif"),
+        ("lammps", LAMMPS, "# harmonic", "# fene", "`fene` of Bond Coeffs is not supported"),
+        ("lammps", LAMMPS, "units = real", "no units", "does not state the units"),
+        ("lammps", LAMMPS, "1 1 1 2\n", "1 1 1 77\n", "there is no atom 77"),
+        ("amber", AMBER, "%FLAG CHARGE", "%FLAG CHARGES", "the section CHARGE is missing"),
+        ("amber", AMBER, "1.60000000E+01", "1.6000x000E+01", "expected a number"),
+    ];
+    for (format, text, from, to, message) in cases {
+        let e = refused(format, text, from, to);
+        assert!(e.message.contains(message), "{format} {from}: {}", e.message);
+        assert!(e.message.contains("line ") || message.contains("missing"), "{}", e.message);
+    }
+}
+
+#[test]
+fn damaged_files_are_errors_and_never_panics() {
+    let folder = Folder::new("damaged");
+    for (format, text) in [("openmm", OPENMM), ("gromacs", GROMACS), ("lammps", LAMMPS), ("amber", AMBER)] {
+        let lines: Vec<&str> = text.lines().collect();
+        for k in 0..lines.len() {
+            let mut without = lines.clone();
+            without.remove(k);
+            let _ = folder.read(format, &without.join("\n"));
+            let _ = folder.read(format, &lines[..k].join("\n"));
+            for word in lines[k].split_whitespace() {
+                for other in ["-1", "999999999999", "\u{e9}\u{e9}\u{e9}"] {
+                    let mut changed: Vec<String> = lines.iter().map(|l| (*l).to_owned()).collect();
+                    changed[k] = changed[k].replacen(word, other, 1);
+                    let _ = folder.read(format, &changed.join("\n"));
+                }
+            }
+        }
+    }
+}
