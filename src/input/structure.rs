@@ -169,7 +169,7 @@ impl Structure {
         }
     }
     /// The atoms of a force-field file, where it has positions.
-    pub(crate) fn from_model(model: &MolecularModel) -> Option<Self> {
+    pub(crate) fn coordinates_of(model: &MolecularModel) -> Option<Self> {
         let mut structure = Self::empty(model.cell.clone().unwrap_or_else(Cell::open));
         structure.positions.clone_from(model.positions.as_ref()?);
         structure.symbols = model.symbols.iter().map(|s| s.clone().unwrap_or_else(|| "X".into())).collect();
@@ -390,7 +390,7 @@ impl SystemSpec {
             return Err(SpecError::new("charges", "`charges` cannot be combined with a force field")
                 .hint("the force-field file lists every atom with its charge; change the file"));
         }
-        let of_model = force_field.as_ref().and_then(|(_, model)| self.from_model(model));
+        let of_model = force_field.as_ref().and_then(|(_, model)| self.coordinates_of(model));
         let mut structure = match of_model {
             Some(structure) => structure,
             None => self.source(units, seed, directory, &mut files)?,
@@ -460,11 +460,11 @@ impl SystemSpec {
         Ok(start)
     }
     /// The atoms of a force-field file that has positions, where no other source is named.
-    fn from_model(&self, model: &MolecularModel) -> Option<Structure> {
+    fn coordinates_of(&self, model: &MolecularModel) -> Option<Structure> {
         if self.structure.is_some() || self.lattice.is_some() || self.random.is_some() {
             return None;
         }
-        Structure::from_model(model)
+        Structure::coordinates_of(model)
     }
     /// The key that says where the atoms come from.
     fn source_key(&self) -> &'static str {

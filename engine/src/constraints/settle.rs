@@ -202,14 +202,14 @@ impl F {
 }
 
 macro_rules! operator {
-    ($name:ident, $method:ident, $op:tt) => {
+    ($name:ident, $method:ident, $assign:tt) => {
         impl $name for F {
             type Output = Self;
             #[inline(always)]
             fn $method(self, o: Self) -> Self {
                 let mut x = self.0;
                 for k in 0..LANES {
-                    x[k] = x[k] $op o.0[k];
+                    x[k] $assign o.0[k];
                 }
                 Self(x)
             }
@@ -217,9 +217,9 @@ macro_rules! operator {
     };
 }
 
-operator!(Add, add, +);
-operator!(Sub, sub, -);
-operator!(Mul, mul, *);
+operator!(Add, add, +=);
+operator!(Sub, sub, -=);
+operator!(Mul, mul, *=);
 
 impl Neg for F {
     type Output = Self;

@@ -40,7 +40,8 @@ static EXTRAS: [ExtraSpec; 6] = [
     energy("energy_reciprocal"),
 ];
 
-/// The radial form of the charges, and the sums that go with it.
+/// The radial form of the charges, and the sums that go with it. There is one of it in a run, so its size does not matter.
+#[expect(clippy::large_enum_variant)]
 enum Charges {
     Radial(ReactionField),
     Lattice(Screened, Box<LongRange>),
@@ -48,6 +49,7 @@ enum Charges {
 
 /// erfc(α r)/r, by the quick form where it is accurate.
 #[derive(Clone, Copy)]
+#[expect(clippy::large_enum_variant)]
 enum Screened {
     Any(Damped),
     Quick(Smooth),

@@ -56,7 +56,7 @@ impl<T: Real> Embedding<T> {
         let at = |o: usize, n: usize| column(n).map_or(0.0, |(c, scale)| scale * t.data[o * t.shape[1] + c]);
         Self {
             forward: Matrix::new(BASIS, WIDTH, |n, o| at(o, n)),
-            reverse: Matrix::new(WIDTH, BASIS, |o, n| at(o, n)),
+            reverse: Matrix::new(WIDTH, BASIS, at),
         }
     }
 }

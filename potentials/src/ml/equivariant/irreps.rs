@@ -13,7 +13,7 @@ pub struct Irrep {
 impl Irrep {
     /// The representation of the spherical harmonics of degree l: parity (−1)^l.
     pub fn natural(l: usize) -> Self {
-        Self { l, parity: if l % 2 == 0 { 1 } else { -1 } }
+        Self { l, parity: if l.is_multiple_of(2) { 1 } else { -1 } }
     }
     /// Number of components, 2l + 1.
     pub fn dim(self) -> usize {

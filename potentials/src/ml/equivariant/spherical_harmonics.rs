@@ -203,7 +203,7 @@ mod tests {
             let sh = SphericalHarmonics::new(lmax);
             let n = sh.len();
             let v = [0.9, -1.3, 0.4];
-            let r = (v[0] * v[0] + v[1] * v[1] + v[2] * v[2] as f64).sqrt();
+            let r = f64::sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2]);
             let of = |v: [f64; 3], unit: bool| {
                 let r = (v[0] * v[0] + v[1] * v[1] + v[2] * v[2]).sqrt();
                 let mut out = vec![0.0; n];

@@ -199,7 +199,7 @@ mod tests {
                 [1, 2, 2] | [2, 1, 2] | [2, 2, 1] | [1, 3, 3] | [3, 1, 3] | [3, 3, 1] => -1.0,
                 _ => 1.0,
             };
-            if (l[0] + l[1] + l[2]) % 2 == 0 || sign < 0.0 {
+            if (l[0] + l[1] + l[2]).is_multiple_of(2) || sign < 0.0 {
                 assert!(
                     mine.values().iter().zip(other.values()).all(|(a, b)| (a - sign * b).abs() < 1e-12),
                     "{name}"
