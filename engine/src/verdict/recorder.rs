@@ -58,8 +58,8 @@ pub(super) fn parts(system: &System) -> Vec<Part<'_>> {
             return Vec::new();
         }
         return vec![
-            Part { name: "centres of rigid units", atoms: Members::Centers },
-            Part { name: "within rigid units", atoms: Members::Within },
+            Part { name: "unit centres", atoms: Members::Centers },
+            Part { name: "within units", atoms: Members::Within },
         ];
     }
     let species = (0u16..).zip(system.species()).map(|(k, s)| (s.symbol.as_str(), Members::Species(k)));
