@@ -13,6 +13,7 @@ use crate::many_body::uf3::Uf3Spec;
 use crate::many_body::vashishta::VashishtaSpec;
 use crate::ml::chgnet::ChgnetSpec;
 use crate::ml::committee::CommitteeSpec;
+use crate::ml::mace::MaceSpec;
 use crate::ml::nep::NepSpec;
 use crate::pair::{
     born::Born, buckingham::Buckingham, lennard_jones::LennardJones, mie::Mie, morse::Morse,
@@ -121,6 +122,8 @@ pub enum PotentialSpec {
     Committee(CommitteeSpec),
     /// CHGNet, a graph neural network for crystals with magnetic moments.
     Chgnet(ChgnetSpec),
+    /// MACE potential (`.model` files).
+    Mace(MaceSpec),
 }
 
 impl PotentialSpec {
@@ -193,6 +196,7 @@ impl PotentialSpec {
             Nep, "nep";
             Committee, "committee";
             Chgnet, "chgnet";
+            Mace, "mace";
             Buckingham, "buckingham";
             Born, "born";
             Morse, "morse";

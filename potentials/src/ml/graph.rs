@@ -5,7 +5,8 @@
 //! g_e = ∂E/∂d_e, and then
 //!
 //! - forces F_k = Σ_(e from k) g_e − Σ_(e to k) g_e,
-//! - virial W = −Σ_e d_e ⊗ g_e,
+//! - virial W = −Σ_e d_e ⊗ g_e, symmetrised: the derivative with respect to symmetric strains, even where constants of a model that
+//!   are rounded to single precision leave a torque of that size,
 //! - virial of an atom: half of −d_e ⊗ g_e for either end of each edge.
 //!
 //! Nodes are in the order of the rows of the neighbour list, which is that of space, so that a range of nodes and its
@@ -170,14 +171,16 @@ impl Graph {
         let of = |e: usize| -Vec3::from(vectors[e]) * Vec3::from(g[e]).transpose();
         if want.contains(Properties::VIRIAL) {
             let node = |k: usize| row(k).fold(Mat3::zeros(), |w, e| w + of(e));
-            out.virial += parallel::sum(self.atoms.len(), Mat3::zeros(), node);
+            let virial = parallel::sum(self.atoms.len(), Mat3::zeros(), node);
+            out.virial += (virial + virial.transpose()) * 0.5;
         }
         if want.contains(Properties::ATOM_VIRIALS) {
             self.virials.clear();
             self.virials.resize(self.atoms.len(), Mat3::zeros());
             for k in 0..self.atoms.len() {
                 for e in row(k) {
-                    let w = of(e) * 0.5;
+                    let w = of(e);
+                    let w = (w + w.transpose()) * 0.25;
                     self.virials[k] += w;
                     self.virials[neighbors[e] as usize] += w;
                 }

@@ -9,7 +9,9 @@ pub mod committee;
 pub mod equivariant;
 pub mod graph;
 pub mod kernels;
+pub mod mace;
 pub mod nep;
+pub mod radial;
 
 use caloron_engine::SpecError;
 use checkpoint::ModelFile;

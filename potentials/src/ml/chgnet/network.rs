@@ -54,10 +54,7 @@ struct Embedding<T> {
 impl<T: Real> Embedding<T> {
     fn new(t: &Tensor, column: impl Fn(usize) -> Option<(usize, f64)>) -> Self {
         let at = |o: usize, n: usize| column(n).map_or(0.0, |(c, scale)| scale * t.data[o * t.shape[1] + c]);
-        Self {
-            forward: Matrix::new(BASIS, WIDTH, |n, o| at(o, n)),
-            reverse: Matrix::new(WIDTH, BASIS, at),
-        }
+        Self { forward: Matrix::new(BASIS, WIDTH, |n, o| at(o, n)), reverse: Matrix::new(WIDTH, BASIS, at) }
     }
 }
 

@@ -1,0 +1,481 @@
+//! Radial weights of all paths and channels as piecewise polynomials of the distance, or exactly from the network.
+//!
+//! A network is linear in its last layer, so the values that enter it are interpolated: on every interval through Chebyshev-Lobatto
+//! points, whose ends are shared, so that the weights are continuous. The number of intervals is doubled until the
+//! interpolation is as good as the precision; what it missed is reported.
+use super::convolution::Edges;
+use crate::ml::kernels::{Aligned, gemm};
+use crate::ml::mace::model::{Division, Layer, Model};
+use crate::ml::radial::{NetworkScratch, polynomial_cutoff};
+use crate::simd::{Level, Real, Vector};
+use rayon::prelude::*;
+
+/// How weights are evaluated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// From tables.
+    Table,
+    /// From the network, for every edge.
+    Exact,
+}
+
+/// Where tables begin, Å; with a shorter edge everything is evaluated exactly.
+pub const START: f64 = 0.25;
+/// The most intervals.
+const MOST: usize = 2048;
+/// The highest degree of a polynomial plus one.
+const POINTS: usize = 10;
+
+/// Degree of the polynomials.
+pub const fn degree<T: Real>() -> usize {
+    if T::LANES == 8 { 9 } else { 6 }
+}
+
+/// Radial weights of one layer.
+pub struct Weights<T: Real> {
+    /// (path, chunk, interval, power, lane), highest power first.
+    tables: Aligned<T>,
+    /// (path, chunk, hidden, lane).
+    network: Aligned<T>,
+    /// Density: (interval, power).
+    density: Option<Vec<T>>,
+    /// Its weights.
+    density_exact: Vec<f64>,
+    /// Number of hidden values.
+    width: usize,
+    chunks: usize,
+    cells: usize,
+    /// Where the hidden values of this layer start in those of an edge.
+    pub hidden: usize,
+}
+
+/// Radial weights of all layers and how distances find their interval.
+pub struct Radial<T: Real> {
+    /// By layer.
+    pub layers: Vec<Weights<T>>,
+    /// Intervals for each pair of species.
+    pub intervals: usize,
+    /// Pair of two species.
+    pair: Vec<u32>,
+    species: usize,
+    cutoff: f64,
+    /// Largest error of the interpolation of a hidden value, relative to the largest.
+    pub error: f64,
+    /// Hidden values of all layers together: values and derivatives of an edge are twice as many.
+    pub width: usize,
+    model: Model,
+    of_species: Vec<usize>,
+}
+
+/// Memory for exact evaluation.
+#[derive(Default)]
+pub struct Exact {
+    basis: Vec<f64>,
+    slopes: Vec<f64>,
+    scratch: NetworkScratch,
+}
+
+impl Exact {
+    /// Calls `give(layer, values, derivatives)` with what enters the last layer of each network at a distance r for elements a and b,
+    /// and after each the density and its derivative, (0, 0) where there is none.
+    fn eval(
+        &mut self,
+        model: &Model,
+        r: f64,
+        [a, b]: [usize; 2],
+        mut give: impl FnMut(usize, &[f64], &[f64], [f64; 2], [f64; 2]),
+    ) {
+        let radial = &model.radial;
+        let (x, dx) = radial.transform.eval(r, radial.radii[a] + radial.radii[b]);
+        let (cut, dcut) = polynomial_cutoff(r, model.cutoff, radial.power);
+        self.basis.clear();
+        self.slopes.clear();
+        let Self { basis, slopes, scratch } = self;
+        radial.basis.eval(x, |_, v, d| {
+            let d = d * dx;
+            if radial.on_basis {
+                basis.push(v * cut);
+                slopes.push(d * cut + v * dcut);
+            } else {
+                basis.push(v);
+                slopes.push(d);
+            }
+        });
+        // what multiplies the result
+        let factor = if radial.on_basis { [1.0, 0.0] } else { [cut, dcut] };
+        for (t, layer) in model.layers.iter().enumerate() {
+            let mut density = [0.0; 2];
+            if let Division::Density(w) = &layer.division {
+                let v: f64 = w.iter().zip(&*basis).map(|(w, b)| w * b).sum();
+                let d: f64 = w.iter().zip(&*slopes).map(|(w, b)| w * b).sum();
+                let tanh = (v * v).tanh();
+                let slope = (1.0 - tanh * tanh) * 2.0 * v * d;
+                density = [tanh * factor[0], slope * factor[0] + tanh * factor[1]];
+            }
+            let (h, dh) = layer.network.hidden(basis, slopes, scratch);
+            give(t, h, dh, density, factor);
+        }
+    }
+}
+
+/// Coefficients of powers of t in [−1, 1], highest first, from values at Chebyshev-Lobatto points.
+fn powers(points: usize) -> Vec<f64> {
+    let n = points;
+    let t: Vec<f64> = nodes(n);
+    // inverse of the Vandermonde matrix: columns are Lagrange polynomials
+    let mut inverse = vec![0.0; n * n];
+    for k in 0..n {
+        let mut polynomial = vec![1.0];
+        let mut scale = 1.0;
+        for (j, tj) in t.iter().enumerate().filter(|(j, _)| *j != k) {
+            let mut next = vec![0.0; polynomial.len() + 1];
+            for (i, p) in polynomial.iter().enumerate() {
+                next[i + 1] += p;
+                next[i] -= tj * p;
+            }
+            polynomial = next;
+            scale *= t[k] - t[j];
+        }
+        for (i, p) in polynomial.iter().enumerate() {
+            inverse[(n - 1 - i) * n + k] = p / scale;
+        }
+    }
+    inverse
+}
+
+fn nodes(points: usize) -> Vec<f64> {
+    (0..points).map(|k| -(std::f64::consts::PI * k as f64 / (points - 1) as f64).cos()).collect()
+}
+
+impl<T: Real> Radial<T> {
+    /// Tables for the elements of the species of a system.
+    pub fn new(model: &Model, of_species: &[usize], padded: usize, level: Level) -> Self {
+        let s = of_species.len();
+        let by_pair = model.radial.transform != crate::ml::radial::Transform::None;
+        let mut pairs = Vec::new();
+        let mut pair = vec![0; s * s];
+        if by_pair {
+            for a in 0..s {
+                for b in a..s {
+                    pair[a * s + b] = pairs.len() as u32;
+                    pair[b * s + a] = pairs.len() as u32;
+                    pairs.push([of_species[a], of_species[b]]);
+                }
+            }
+        } else {
+            pairs.push([0, 0]);
+        }
+        let (points, tolerance) = (degree::<T>() + 1, if T::LANES == 8 { 1e-12 } else { 2e-9 });
+        let start = START.min(0.25 * model.cutoff);
+        let mut intervals = if T::LANES == 8 { 64 } else { 32 };
+        let mut error;
+        loop {
+            error = pairs
+                .par_iter()
+                .map(|p| Self::error(model, *p, start, intervals, points))
+                .reduce(|| 0.0, f64::max);
+            if error <= tolerance || intervals >= MOST {
+                break;
+            }
+            intervals *= 2;
+        }
+        let mut this = Self {
+            layers: Vec::new(),
+            intervals,
+            pair,
+            species: s,
+            cutoff: model.cutoff,
+            error,
+            width: 0,
+            model: model.clone(),
+            of_species: of_species.to_vec(),
+        };
+        for (t, layer) in model.layers.iter().enumerate() {
+            let weights = this.layer(t, layer, &pairs, start, padded, level);
+            this.width += weights.width;
+            this.layers.push(weights);
+        }
+        this
+    }
+    /// Largest error of interpolation relative to the largest hidden value, at points between the nodes.
+    fn error(model: &Model, pair: [usize; 2], start: f64, intervals: usize, points: usize) -> f64 {
+        let h = (model.cutoff - start) / intervals as f64;
+        let (t, inverse) = (nodes(points), powers(points));
+        let mut exact = Exact::default();
+        let mut largest = vec![0.0f64; model.layers.len()];
+        let mut error = vec![0.0f64; model.layers.len()];
+        // intervals that cover the range; where functions are steepest, at short distances, all of them
+        let chosen = (0..intervals).filter(|c| *c < intervals / 4 || c % 8 == 0);
+        for cell in chosen {
+            let r = |t: f64| start + h * (cell as f64 + 0.5 * (t + 1.0));
+            let mut values: Vec<Vec<Vec<f64>>> = vec![Vec::new(); model.layers.len()];
+            for t in &t {
+                exact.eval(model, r(*t).min(model.cutoff * (1.0 - 1e-15)), pair, |l, v, _, d, f| {
+                    let mut v: Vec<f64> = v.iter().map(|v| v * f[0]).collect();
+                    v.push(d[0]);
+                    values[l].push(v);
+                });
+            }
+            let x = 0.5 * (t[points / 2] + t[points / 2 - 1]);
+            exact.eval(model, r(x), pair, |l, v, _, d, f| {
+                for k in 0..=v.len() {
+                    let truth = if k < v.len() { v[k] * f[0] } else { d[0] };
+                    let mut p = 0.0;
+                    for row in inverse.chunks_exact(points) {
+                        let c: f64 = row.iter().zip(&values[l]).map(|(a, v)| a * v[k]).sum();
+                        p = p * x + c;
+                    }
+                    error[l] = error[l].max((p - truth).abs());
+                    largest[l] = largest[l].max(truth.abs());
+                }
+            });
+        }
+        error.iter().zip(&largest).map(|(e, m)| e / m.max(1e-30)).fold(0.0, f64::max)
+    }
+    fn layer(
+        &self,
+        t: usize,
+        layer: &Layer,
+        pairs: &[[usize; 2]],
+        start: f64,
+        padded: usize,
+        level: Level,
+    ) -> Weights<T> {
+        let model = &self.model;
+        let (c, paths, width) = (model.channels, layer.paths.len(), layer.network.width());
+        let points = degree::<T>() + 1;
+        let h = (model.cutoff - start) / self.intervals as f64;
+        let chunks = padded / T::LANES;
+        let cells = pairs.len() * self.intervals;
+        let last = &layer.network.layers[layer.network.layers.len() - 1];
+        // columns in the order (path, padded channel)
+        let matrix = gemm::Matrix::<f64>::new(width, paths * padded, |q, o| {
+            let (p, k) = (o / padded, o % padded);
+            if k < c { last.at(q, p * c + k) } else { 0.0 }
+        });
+        let (nodes, inverse) = (nodes(points), powers(points));
+        let mut tables = Aligned::<T>::zeros(paths * chunks * cells * points * T::LANES);
+        let dense = matches!(layer.division, Division::Density(_));
+        let mut density = vec![T::default(); if dense { cells * points } else { 0 }];
+        let place = Place(tables.as_mut_ptr(), density.as_mut_ptr());
+        (0..cells).into_par_iter().for_each_init(Exact::default, |exact, cell| {
+            let place = &place;
+            let pair = pairs[cell / self.intervals];
+            let mut values = vec![0.0; points * (width + 1)];
+            for (k, x) in nodes.iter().enumerate() {
+                let r = start + h * ((cell % self.intervals) as f64 + 0.5 * (x + 1.0));
+                exact.eval(model, r.min(model.cutoff * (1.0 - 1e-15)), pair, |l, v, _, d, f| {
+                    if l == t {
+                        for (to, v) in values[k * (width + 1)..].iter_mut().zip(v) {
+                            *to = v * f[0];
+                        }
+                        values[k * (width + 1) + width] = d[0];
+                    }
+                });
+            }
+            let mut hidden = vec![0.0; points * width];
+            for (power, row) in inverse.chunks_exact(points).enumerate() {
+                for q in 0..=width {
+                    let sum: f64 = row.iter().enumerate().map(|(k, a)| a * values[k * (width + 1) + q]).sum();
+                    if q < width {
+                        hidden[power * width + q] = sum;
+                    } else if dense {
+                        // SAFETY: every cell is written by one task
+                        unsafe { *place.1.add(cell * points + power) = T::from_f64(sum) };
+                    }
+                }
+            }
+            let mut out = vec![0.0; points * paths * padded];
+            gemm::multiply(level, points, (&hidden, width), &matrix, (&mut out, paths * padded), false);
+            for power in 0..points {
+                for o in 0..paths * padded {
+                    let (p, chunk, lane) = (o / padded, o % padded / T::LANES, o % T::LANES);
+                    let at = (((p * chunks + chunk) * cells + cell) * points + power) * T::LANES + lane;
+                    // SAFETY: every cell is written by one task
+                    unsafe { *place.0.add(at) = T::from_f64(out[power * paths * padded + o]) };
+                }
+            }
+        });
+        let mut network = Aligned::<T>::zeros(paths * padded * width);
+        for p in 0..paths {
+            for k in 0..c {
+                for q in 0..width {
+                    let at = ((p * chunks + k / T::LANES) * width + q) * T::LANES + k % T::LANES;
+                    network[at] = T::from_f64(last.at(q, p * c + k));
+                }
+            }
+        }
+        Weights {
+            tables,
+            network,
+            density: dense.then_some(density),
+            density_exact: if let Division::Density(w) = &layer.division { w.clone() } else { Vec::new() },
+            width,
+            chunks,
+            cells,
+            hidden: self.width,
+        }
+    }
+    /// Shortest distance of the tables, Å.
+    pub fn start(&self) -> f64 {
+        START.min(0.25 * self.cutoff)
+    }
+    /// dt/dr: what turns derivatives of the tables into those of the distance.
+    pub fn slope_scale(&self, mode: Mode) -> f64 {
+        match mode {
+            Mode::Table => 2.0 * self.intervals as f64 / (self.cutoff - self.start()),
+            Mode::Exact => 1.0,
+        }
+    }
+    /// Interval and place in it of a distance between two species.
+    #[inline(always)]
+    pub fn locate(&self, r: f64, a: u16, b: u16) -> (u32, f64) {
+        let start = self.start();
+        let x = (r - start) * (self.intervals as f64 / (self.cutoff - start));
+        let cell = (x.max(0.0) as usize).min(self.intervals - 1);
+        let pair = self.pair[usize::from(a) * self.species + usize::from(b)];
+        (pair * self.intervals as u32 + cell as u32, 2.0 * (x - cell as f64) - 1.0)
+    }
+    /// Hidden values of all layers and then their derivatives, and by layer the densities and theirs, at a distance.
+    pub fn exact(&self, exact: &mut Exact, r: f64, a: u16, b: u16, hidden: &mut [T], density: &mut [[T; 2]]) {
+        let pair = [self.of_species[usize::from(a)], self.of_species[usize::from(b)]];
+        let (values, slopes) = hidden.split_at_mut(self.width);
+        exact.eval(&self.model, r, pair, |t, v, d, rho, factor| {
+            let at = self.layers[t].hidden;
+            for (k, (v, d)) in v.iter().zip(d).enumerate() {
+                values[at + k] = T::from_f64(v * factor[0]);
+                slopes[at + k] = T::from_f64(d * factor[0] + v * factor[1]);
+            }
+            density[t] = rho.map(T::from_f64);
+        });
+    }
+    /// Memory held, bytes.
+    pub fn bytes(&self) -> usize {
+        self.layers.iter().map(|l| l.tables.bytes() + l.network.bytes()).sum()
+    }
+}
+
+struct Place<T>(*mut T, *mut T);
+// SAFETY: tasks write to different places
+unsafe impl<T: Send> Send for Place<T> {}
+// SAFETY: as above
+unsafe impl<T: Send> Sync for Place<T> {}
+
+impl<T: Real> Weights<T> {
+    /// Weights of one path and vector of channels for a tile of edges.
+    ///
+    /// # Safety
+    /// The edges must have cells of these tables, or hidden values.
+    #[inline(always)]
+    #[expect(clippy::too_many_arguments, reason = "a tile of edges with one path and vector of channels")]
+    pub unsafe fn values<V: Vector<Scalar = T>>(
+        &self,
+        mode: Mode,
+        edges: &Edges<'_, T>,
+        path: usize,
+        chunk: usize,
+        at: usize,
+        count: usize,
+        out: &mut [V],
+    ) {
+        let (points, lanes) = (degree::<T>() + 1, T::LANES);
+        let block = path * self.chunks + chunk;
+        // SAFETY: as the caller promises
+        unsafe {
+            if mode == Mode::Table {
+                let tables = self.tables.as_ptr().add(block * self.cells * points * lanes);
+                for (k, out) in out[..count].iter_mut().enumerate() {
+                    let cell = *edges.cell.get_unchecked(at + k) as usize;
+                    let t = V::splat(*edges.local.get_unchecked(at + k));
+                    let c = tables.add(cell * points * lanes);
+                    let mut p = V::load(c);
+                    for i in 1..points {
+                        p = p.mul_add(t, V::load(c.add(i * lanes)));
+                    }
+                    *out = p;
+                }
+            } else {
+                let network = self.network.as_ptr().add(block * self.width * lanes);
+                let all = edges.hidden.len() / edges.cell.len();
+                for (k, out) in out[..count].iter_mut().enumerate() {
+                    let hidden = edges.hidden.as_ptr().add((at + k) * all + self.hidden);
+                    let mut p = V::splat(T::default());
+                    for q in 0..self.width {
+                        p = V::load(network.add(q * lanes)).mul_add(V::splat(*hidden.add(q)), p);
+                    }
+                    *out = p;
+                }
+            }
+        }
+    }
+    /// Weights and their derivatives (with respect to the place in the interval, or the distance where they are exact).
+    ///
+    /// # Safety
+    /// As [`Weights::values`].
+    #[inline(always)]
+    #[expect(clippy::too_many_arguments, reason = "as above")]
+    pub unsafe fn slopes<V: Vector<Scalar = T>>(
+        &self,
+        mode: Mode,
+        edges: &Edges<'_, T>,
+        path: usize,
+        chunk: usize,
+        at: usize,
+        count: usize,
+        out: &mut [[V; 2]],
+    ) {
+        let (points, lanes) = (degree::<T>() + 1, T::LANES);
+        let block = path * self.chunks + chunk;
+        let zero = V::splat(T::default());
+        // SAFETY: as the caller promises
+        unsafe {
+            if mode == Mode::Table {
+                let tables = self.tables.as_ptr().add(block * self.cells * points * lanes);
+                for (k, out) in out[..count].iter_mut().enumerate() {
+                    let cell = *edges.cell.get_unchecked(at + k) as usize;
+                    let t = V::splat(*edges.local.get_unchecked(at + k));
+                    let c = tables.add(cell * points * lanes);
+                    let mut p = V::load(c);
+                    let mut d = zero;
+                    for i in 1..points {
+                        d = d.mul_add(t, p);
+                        p = p.mul_add(t, V::load(c.add(i * lanes)));
+                    }
+                    *out = [p, d];
+                }
+            } else {
+                let network = self.network.as_ptr().add(block * self.width * lanes);
+                let all = edges.hidden.len() / edges.cell.len();
+                for (k, out) in out[..count].iter_mut().enumerate() {
+                    let hidden = edges.hidden.as_ptr().add((at + k) * all + self.hidden);
+                    let (mut p, mut d) = (zero, zero);
+                    for q in 0..self.width {
+                        let w = V::load(network.add(q * lanes));
+                        p = w.mul_add(V::splat(*hidden.add(q)), p);
+                        d = w.mul_add(V::splat(*hidden.add(all / 2 + q)), d);
+                    }
+                    *out = [p, d];
+                }
+            }
+        }
+    }
+    /// True when the sum over neighbours is divided by a density.
+    pub fn has_density(&self) -> bool {
+        self.density.is_some() || !self.density_exact.is_empty()
+    }
+    /// Density of an edge and its derivative, from tables.
+    #[inline]
+    pub fn density(&self, cell: u32, t: T) -> [T; 2] {
+        let Some(table) = &self.density else { return [T::default(); 2] };
+        let points = degree::<T>() + 1;
+        let c = &table[cell as usize * points..(cell as usize + 1) * points];
+        let (mut p, mut d) = (c[0], T::default());
+        for c in &c[1..] {
+            d = d * t + p;
+            p = p * t + *c;
+        }
+        [p, d]
+    }
+}
+
+const _: () = assert!(degree::<f64>() < POINTS && degree::<f32>() < POINTS);

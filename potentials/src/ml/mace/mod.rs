@@ -1,0 +1,199 @@
+//! MACE: equivariant message passing with many-body products of the messages.
+//!
+//! `model` understands a file, `reference` is the model in candle, `fused` the kernels that run it.
+//!
+//! Batatia, Kovács, Simm, Ortner and Csányi, Advances in Neural Information Processing Systems 35, 11423 (2022), arXiv:2206.07697.
+pub mod fused;
+pub mod model;
+pub mod reference;
+
+pub use fused::{Fused, Mode};
+pub use model::Model;
+pub use reference::Reference;
+
+use super::checkpoint::{Fault, ModelFile};
+pub use super::chgnet::Precision;
+use super::graph::Graph;
+use crate::BuildContext;
+use crate::many_body::files::map_species;
+use crate::many_body::site_energy::check_species;
+use caloron_engine::error::nearest;
+use caloron_engine::{Input, Outputs, Potential, PotentialError, Properties, SpecError, UnitSystem};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Coulomb constant of the nuclear repulsion, eV Å, as MACE has it.
+const ZBL_COULOMB: f64 = 14.3996;
+/// Bohr radius, Å, as MACE has it.
+const ZBL_BOHR: f64 = 0.529;
+/// Rates of the four exponentials.
+const ZBL_RATES: [f64; 4] = [3.2, 0.9423, 0.4028, 0.2016];
+
+/// MACE potential from the file its authors publish (`.model`, a whole model saved by PyTorch) or from Caloron's safetensors.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MaceSpec {
+    /// File of the model, relative to the input file.
+    pub file: PathBuf,
+    /// Precision of the kernels: `f32` (forces to about 1e-5 eV/Å, twice as fast) or `f64`. Energies are summed in double precision
+    /// with both.
+    #[serde(default)]
+    pub precision: Precision,
+    /// Head of a model that has several. Default: the only one.
+    pub head: Option<String>,
+    /// Element of the model for a species, such as `{ H1 = "H" }`. Default: the element of the same name.
+    #[serde(default)]
+    pub elements: Option<BTreeMap<String, String>>,
+}
+
+enum Kernels {
+    Single(Box<Fused<f32>>),
+    Double(Box<Fused<f64>>),
+}
+
+/// The potential of a MACE model.
+pub struct Mace {
+    kernels: Kernels,
+    graph: Graph,
+    cutoff: f64,
+    species: usize,
+    about: Vec<String>,
+}
+
+impl MaceSpec {
+    /// The potential for a system.
+    ///
+    /// # Errors
+    /// When the file cannot be read or holds another kind of model, a species is not in it, or the head is not.
+    pub fn build(&self, context: &mut BuildContext<'_>) -> Result<Mace, SpecError> {
+        if context.units == UnitSystem::Lj {
+            return Err(SpecError::new(
+                "",
+                "a MACE model is in eV and Å, and has no meaning in reduced units",
+            ));
+        }
+        let file = ModelFile::open(context, "file", &self.file)?;
+        let wrong = |fault: Fault| {
+            let error = SpecError::new("file", format!("`{}`: {fault}", self.file.display()));
+            match &file.architecture[..] {
+                "mace" | "" => error,
+                other => error.hint(format!("this looks like a model for `[potential.{other}]`")),
+            }
+        };
+        let model = Model::new(&file).map_err(wrong)?;
+        let head = self.head(&model)?;
+        let map = map_species(context.system, self.elements.as_ref(), &model.symbols(), &self.file)?;
+        Mace::new(&model, &map, head, self.precision).map_err(wrong)
+    }
+    fn head(&self, model: &Model) -> Result<usize, SpecError> {
+        let names = || model.heads.iter().map(|h| h.name.as_str());
+        let all = || names().collect::<Vec<_>>().join(", ");
+        match &self.head {
+            None if model.heads.len() == 1 => Ok(0),
+            None => Err(SpecError::new("head", format!("the model has {} heads", model.heads.len()))
+                .hint(format!("choose one of them: {}", all()))),
+            Some(name) => names().position(|n| n == name).ok_or_else(|| {
+                let error = SpecError::new("head", format!("the model has no head `{name}`"));
+                match nearest(name, names()) {
+                    Some(near) => error.hint(format!("did you mean `{near}`?")),
+                    None => error.hint(format!("its heads are {}", all())),
+                }
+            }),
+        }
+    }
+}
+
+impl Mace {
+    /// The potential for species whose elements have the places `map` in the model.
+    ///
+    /// # Errors
+    /// When the model has features beyond what the kernels are compiled for.
+    pub fn new(model: &Model, map: &[usize], head: usize, precision: Precision) -> Result<Self, Fault> {
+        let highest = model.layers.iter().flat_map(|l| l.input.iter().copied()).max().unwrap_or(0);
+        if model.lmax > 4 || highest > 3 {
+            return Err(Fault::Unsupported(format!(
+                "spherical harmonics of degree {} and features of degree {highest} (at most 4 and 3)",
+                model.lmax
+            )));
+        }
+        let (kernels, (intervals, error)) = match precision {
+            Precision::F32 => {
+                let fused = Fused::<f32>::new(model, map, head);
+                let tables = fused.tables();
+                (Kernels::Single(Box::new(fused)), tables)
+            }
+            Precision::F64 => {
+                let fused = Fused::<f64>::new(model, map, head);
+                let tables = fused.tables();
+                (Kernels::Double(Box::new(fused)), tables)
+            }
+        };
+        let bits = if precision == Precision::F32 { "single" } else { "double" };
+        let degrees: Vec<String> =
+            model.layers[0].output.iter().map(|l| format!("{}x{l}", model.channels)).collect();
+        let about = vec![
+            format!(
+                "{} layers, features {}, cutoff {} Å, {} elements, head {}, {bits} precision",
+                model.layers.len(),
+                degrees.join("+"),
+                model.cutoff,
+                model.elements.len(),
+                model.heads[head].name
+            ),
+            format!(
+                "radial networks on {intervals} intervals, interpolation error {error:.0e} of the largest value"
+            ),
+        ];
+        Ok(Self { kernels, graph: Graph::default(), cutoff: model.cutoff, species: map.len(), about })
+    }
+    /// Evaluates the radial networks for every edge instead of interpolating them.
+    pub fn set_mode(&mut self, mode: Mode) {
+        match &mut self.kernels {
+            Kernels::Single(k) => k.set_mode(mode),
+            Kernels::Double(k) => k.set_mode(mode),
+        }
+    }
+    /// Memory held, bytes.
+    pub fn bytes(&self) -> usize {
+        self.graph.bytes()
+            + match &self.kernels {
+                Kernels::Single(k) => k.bytes(),
+                Kernels::Double(k) => k.bytes(),
+            }
+    }
+}
+
+impl Potential for Mace {
+    fn name(&self) -> &'static str {
+        "mace"
+    }
+    fn cutoff(&self) -> Option<f64> {
+        Some(self.cutoff)
+    }
+    fn compute(
+        &mut self,
+        input: Input<'_>,
+        want: Properties,
+        out: &mut Outputs,
+    ) -> Result<(), PotentialError> {
+        check_species("mace", self.species, &input)?;
+        self.graph.build(&input, self.cutoff);
+        let derivatives = want.intersects(Properties::FORCES | Properties::VIRIAL | Properties::ATOM_VIRIALS);
+        let (energies, g) = match &mut self.kernels {
+            Kernels::Single(k) => k.evaluate(&self.graph, derivatives),
+            Kernels::Double(k) => k.evaluate(&self.graph, derivatives),
+        };
+        self.graph.add(energies, g, want, out);
+        Ok(())
+    }
+    fn citations(&self) -> Vec<&'static str> {
+        vec![
+            "Batatia et al., Advances in Neural Information Processing Systems 35, 11423 (2022), arXiv:2206.07697",
+        ]
+    }
+    fn describe(&self) -> Vec<String> {
+        self.about.clone()
+    }
+}

@@ -1,0 +1,327 @@
+//! Radial functions of learned potentials with their derivatives: bases, cutoffs, transforms of the distance, and the
+//! small networks that turn them into weights.
+use super::equivariant::Activation;
+
+/// A set of functions of the (transformed) distance x.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Basis {
+    /// p sin(w_n x)/x.
+    Bessel {
+        /// w_n, 1/Å.
+        frequencies: Vec<f64>,
+        /// p.
+        prefactor: f64,
+    },
+    /// e^(c (x − μ_n)²).
+    Gaussian {
+        /// μ_n, Å.
+        centers: Vec<f64>,
+        /// c, 1/Å².
+        coefficient: f64,
+    },
+    /// Chebyshev polynomials T_n(x).
+    Chebyshev {
+        /// n.
+        degrees: Vec<usize>,
+    },
+}
+
+impl Basis {
+    /// Number of functions.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Bessel { frequencies, .. } => frequencies.len(),
+            Self::Gaussian { centers, .. } => centers.len(),
+            Self::Chebyshev { degrees } => degrees.len(),
+        }
+    }
+    /// True without functions.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    /// Values and derivatives at x.
+    pub fn eval(&self, x: f64, mut give: impl FnMut(usize, f64, f64)) {
+        match self {
+            Self::Bessel { frequencies, prefactor } => {
+                for (n, w) in frequencies.iter().enumerate() {
+                    let (sin, cos) = (w * x).sin_cos();
+                    let value = prefactor * sin / x;
+                    give(n, value, (prefactor * w * cos - value) / x);
+                }
+            }
+            Self::Gaussian { centers, coefficient } => {
+                for (n, mu) in centers.iter().enumerate() {
+                    let d = x - mu;
+                    let value = (coefficient * d * d).exp();
+                    give(n, value, 2.0 * coefficient * d * value);
+                }
+            }
+            Self::Chebyshev { degrees } => {
+                for (n, &degree) in degrees.iter().enumerate() {
+                    // T_(k+1) = 2 x T_k − T_(k−1), and its derivative
+                    let (mut before, mut t, mut dbefore, mut dt) = (x, 1.0, 1.0, 0.0);
+                    for _ in 0..degree {
+                        (before, t, dbefore, dt) =
+                            (t, 2.0 * x * t - before, dt, 2.0 * t + 2.0 * x * dt - dbefore);
+                    }
+                    give(n, t, dt);
+                }
+            }
+        }
+    }
+}
+
+/// The polynomial that falls from 1 at 0 to 0 at `cutoff` with p − 1 vanishing derivatives at 0 and two at the cutoff:
+/// 1 − (p+1)(p+2)/2 t^p + p(p+2) t^(p+1) − p(p+1)/2 t^(p+2), t = r/cutoff. Value and derivative.
+///
+/// Gasteiger, Groß and Günnemann, ICLR 2020, arXiv:2003.03123.
+#[inline]
+pub fn polynomial_cutoff(r: f64, cutoff: f64, p: f64) -> (f64, f64) {
+    if r >= cutoff {
+        return (0.0, 0.0);
+    }
+    let t = r / cutoff;
+    let power = if p.fract() == 0.0 && p.abs() < 64.0 { t.powi(p as i32 - 1) } else { t.powf(p - 1.0) };
+    let (a, b, c) = ((p + 1.0) * (p + 2.0) / 2.0, p * (p + 2.0), p * (p + 1.0) / 2.0);
+    let value = 1.0 - power * t * (a - t * (b - t * c));
+    let slope = -power * (a * p - t * (b * (p + 1.0) - t * c * (p + 2.0))) / cutoff;
+    (value, slope)
+}
+
+/// A map of the distance before the basis, which depends on the sum of the covalent radii of the pair.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Transform {
+    /// x = r.
+    None,
+    /// x = 1/(1 + a u^q/(1 + u^(q−p))), u = 2r/(R₁ + R₂).
+    /// Witt et al., J. Chem. Phys. 159, 164101 (2023), doi 10.1063/5.0158783.
+    Agnesi {
+        /// q.
+        q: f64,
+        /// p.
+        p: f64,
+        /// a.
+        a: f64,
+    },
+    /// x = p₀ + (r − p₀) (1 + tanh(α (r − m)))/2 with p₀ = 3 s/4, p₁ = 4 s/3, m their mean, α = `alpha`/(p₁ − p₀), s = R₁ + R₂.
+    Soft {
+        /// Steepness.
+        alpha: f64,
+    },
+    /// x = r + (1 + tanh(−u − a u^b))/2, u = 4r/(R₁ + R₂): what was called soft before.
+    FormerSoft {
+        /// a.
+        a: f64,
+        /// b.
+        b: f64,
+    },
+}
+
+impl Transform {
+    /// x and dx/dr for a pair with `sum` = R₁ + R₂.
+    pub fn eval(&self, r: f64, sum: f64) -> (f64, f64) {
+        match *self {
+            Self::None => (r, 1.0),
+            Self::Agnesi { q, p, a } => {
+                let r0 = 0.5 * sum;
+                let u = r / r0;
+                let (uq, ud) = (u.powf(q), u.powf(q - p));
+                let below = 1.0 + ud;
+                let f = a * uq / below;
+                let df = a * uq / u * (q / below - (q - p) * ud / (below * below));
+                let x = 1.0 / (1.0 + f);
+                (x, -x * x * df / r0)
+            }
+            Self::Soft { alpha } => {
+                let (p0, p1) = (0.75 * sum, 4.0 / 3.0 * sum);
+                let alpha = alpha / (p1 - p0);
+                let t = (alpha * (r - 0.5 * (p0 + p1))).tanh();
+                let s = 0.5 * (1.0 + t);
+                (p0 + (r - p0) * s, s + (r - p0) * 0.5 * alpha * (1.0 - t * t))
+            }
+            Self::FormerSoft { a, b } => {
+                let u = 4.0 * r / sum;
+                let ub = u.powf(b);
+                let t = (-u - a * ub).tanh();
+                let du = 4.0 / sum;
+                (r + 0.5 * t + 0.5, 1.0 + 0.5 * (1.0 - t * t) * du * (-1.0 - a * b * ub / u))
+            }
+        }
+    }
+}
+
+/// A network without biases: x ← activation(x W) for all layers but the last, x W for the last.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Network {
+    /// Weights with the normalisation in them.
+    pub layers: Vec<Dense>,
+    /// The hidden activation; its constant is part of the weights that follow it.
+    pub activation: Activation,
+}
+
+/// A matrix, row-major, rows are inputs.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Dense {
+    /// Number of inputs.
+    pub inputs: usize,
+    /// Number of outputs.
+    pub outputs: usize,
+    /// Elements.
+    pub values: Vec<f64>,
+}
+
+impl Dense {
+    /// Element.
+    #[inline]
+    pub fn at(&self, input: usize, output: usize) -> f64 {
+        self.values[input * self.outputs + output]
+    }
+    /// This times a number.
+    pub fn scaled(mut self, by: f64) -> Self {
+        self.values.iter_mut().for_each(|v| *v *= by);
+        self
+    }
+    /// The product of this and another matrix.
+    ///
+    /// # Panics
+    /// When they do not fit.
+    pub fn times(&self, other: &Self) -> Self {
+        assert_eq!(self.outputs, other.inputs);
+        let mut values = vec![0.0; self.inputs * other.outputs];
+        for (i, row) in values.chunks_exact_mut(other.outputs.max(1)).enumerate() {
+            for k in 0..self.outputs {
+                let a = self.at(i, k);
+                for (v, b) in row.iter_mut().zip(&other.values[k * other.outputs..(k + 1) * other.outputs]) {
+                    *v += a * b;
+                }
+            }
+        }
+        Self { inputs: self.inputs, outputs: other.outputs, values }
+    }
+    /// x and dx times this matrix.
+    fn apply(&self, x: &[f64], dx: &[f64], y: &mut Vec<f64>, dy: &mut Vec<f64>) {
+        for v in [&mut *y, &mut *dy] {
+            v.clear();
+            v.resize(self.outputs, 0.0);
+        }
+        for (i, row) in self.values.chunks_exact(self.outputs).enumerate() {
+            for ((y, dy), w) in y.iter_mut().zip(dy.iter_mut()).zip(row) {
+                *y += x[i] * w;
+                *dy += dx[i] * w;
+            }
+        }
+    }
+}
+
+/// Memory for [`Network::hidden`].
+#[derive(Clone, Debug, Default)]
+pub struct NetworkScratch {
+    a: [Vec<f64>; 2],
+    b: [Vec<f64>; 2],
+}
+
+impl Network {
+    /// Number of inputs of the last layer.
+    pub fn width(&self) -> usize {
+        self.layers.last().map_or(0, |l| l.inputs)
+    }
+    /// Number of outputs.
+    pub fn outputs(&self) -> usize {
+        self.layers.last().map_or(0, |l| l.outputs)
+    }
+    /// What enters the last layer, with its derivative, for inputs x with derivatives dx.
+    pub fn hidden<'a>(
+        &self,
+        x: &[f64],
+        dx: &[f64],
+        scratch: &'a mut NetworkScratch,
+    ) -> (&'a [f64], &'a [f64]) {
+        let NetworkScratch { a: [a, da], b: [b, db] } = scratch;
+        a.clear();
+        a.extend_from_slice(x);
+        da.clear();
+        da.extend_from_slice(dx);
+        for layer in &self.layers[..self.layers.len().saturating_sub(1)] {
+            layer.apply(a, da, b, db);
+            for (v, d) in b.iter_mut().zip(db.iter_mut()) {
+                let (f, slope) = self.activation.eval(*v);
+                *v = f;
+                *d *= slope;
+            }
+            std::mem::swap(a, b);
+            std::mem::swap(da, db);
+        }
+        (a, da)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slope(f: impl Fn(f64) -> f64, x: f64) -> f64 {
+        let h = 1e-4;
+        (8.0 * (f(x + h) - f(x - h)) - (f(x + 2.0 * h) - f(x - 2.0 * h))) / (12.0 * h)
+    }
+
+    #[test]
+    fn derivatives_are_derivatives() {
+        let bases = [
+            Basis::Bessel { frequencies: vec![0.5, 1.0, 3.1], prefactor: 0.6 },
+            Basis::Gaussian { centers: vec![0.0, 1.5, 3.0], coefficient: -0.7 },
+            Basis::Chebyshev { degrees: vec![1, 2, 5, 8] },
+        ];
+        for basis in &bases {
+            for x in [0.3, 0.9, 2.2] {
+                basis.eval(x, |n, _, d| {
+                    let at = |x: f64| {
+                        let mut v = 0.0;
+                        basis.eval(x, |k, value, _| v = if k == n { value } else { v });
+                        v
+                    };
+                    assert!((slope(at, x) - d).abs() < 1e-8 * (1.0 + d.abs()), "{basis:?} {n} {x}");
+                });
+            }
+        }
+        let mut cube = 0.0;
+        bases[2].eval(0.3, |n, v, _| cube = if n == 1 { v } else { cube });
+        assert!((cube - (2.0 * 0.09 - 1.0)).abs() < 1e-15);
+        let transforms = [
+            Transform::None,
+            Transform::Agnesi { q: 0.9183, p: 4.5791, a: 1.0805 },
+            Transform::Soft { alpha: 4.0 },
+            Transform::FormerSoft { a: 0.2, b: 3.0 },
+        ];
+        for t in transforms {
+            for r in [0.4, 1.3, 3.7] {
+                let d = t.eval(r, 1.9).1;
+                assert!((slope(|r| t.eval(r, 1.9).0, r) - d).abs() < 1e-8, "{t:?} {r}");
+            }
+        }
+        for (r, p) in [(0.5, 5.0), (2.5, 6.0), (4.9, 5.0)] {
+            let d = polynomial_cutoff(r, 5.0, p).1;
+            assert!((slope(|r| polynomial_cutoff(r, 5.0, p).0, r) - d).abs() < 1e-9, "{r} {p}");
+        }
+        assert_eq!(polynomial_cutoff(5.0, 5.0, 5.0), (0.0, 0.0));
+        assert!((polynomial_cutoff(0.0, 5.0, 5.0).0 - 1.0).abs() < 1e-15);
+    }
+
+    #[test]
+    fn networks_have_derivatives() {
+        let dense = |inputs: usize, outputs: usize| Dense {
+            inputs,
+            outputs,
+            values: (0..inputs * outputs).map(|k| ((k * 31 % 17) as f64 - 8.0) / 12.0).collect(),
+        };
+        let network =
+            Network { layers: vec![dense(2, 5), dense(5, 4), dense(4, 3)], activation: Activation::Silu };
+        let of = |r: f64| {
+            let mut scratch = NetworkScratch::default();
+            let (h, dh) = network.hidden(&[r, r * r], &[1.0, 2.0 * r], &mut scratch);
+            (h.to_vec(), dh.to_vec())
+        };
+        for n in 0..4 {
+            assert!((slope(|r| of(r).0[n], 0.7) - of(0.7).1[n]).abs() < 1e-9);
+        }
+    }
+}
