@@ -571,7 +571,7 @@ impl Reader<'_> {
         }
         let w1 = self.numbers(&of("linear_1.weight"))?;
         let hidden = w1.len() / c;
-        if hidden == 0 || hidden * c != w1.len() || hidden % heads != 0 {
+        if hidden == 0 || hidden * c != w1.len() || !hidden.is_multiple_of(heads) {
             return content(format!(
                 "tensor `{}` has {} numbers for {c} channels",
                 of("linear_1.weight"),

@@ -159,15 +159,12 @@ impl Reference {
             for product in &layer.products {
                 let b = self.contraction(t, product, &all, &species)?;
                 let mut h = rows(&b, self.weight(format!("{t}.product.{}.linear", product.l)))?;
-                if let Skip::Residual(map) = &layer.skip {
-                    if map.contains_key(&product.l) {
-                        let k = layer.input.iter().position(|l| *l == product.l).unwrap_or(0);
-                        h = (h + self.by_element(
-                            &features[k],
-                            &format!("{t}.skip.{}", product.l),
-                            edges.elements,
-                        )?)?;
-                    }
+                if let Skip::Residual(map) = &layer.skip
+                    && map.contains_key(&product.l)
+                {
+                    let k = layer.input.iter().position(|l| *l == product.l).unwrap_or(0);
+                    let skip = format!("{t}.skip.{}", product.l);
+                    h = (h + self.by_element(&features[k], &skip, edges.elements)?)?;
                 }
                 next.push(h);
             }

@@ -74,7 +74,8 @@ impl<T: Real> Polynomials<T> {
             node(&mut index, &mut factors, variables, monomial);
         }
         // (node, result) -> what it is made of
-        let mut map: BTreeMap<(u16, u8), Vec<(usize, usize, u16, f64)>> = BTreeMap::new();
+        type Parts = Vec<(usize, usize, u16, f64)>;
+        let mut map: BTreeMap<(u16, u8), Parts> = BTreeMap::new();
         let mut base = 0;
         for (p, product) in products.iter().enumerate() {
             for (o, order) in product.orders.iter().enumerate() {
