@@ -789,8 +789,7 @@ impl<T: Real> Network<T> {
                     }
                 }
                 // slopes of the three hidden layers
-                let slopes: [&mut [T]; 3] = [&mut conv.h, &mut conv.y, &mut update.h];
-                let mut slopes = slopes;
+                let mut slopes: [&mut [T]; 3] = [&mut conv.h, &mut conv.y, &mut update.h];
                 for (layer, h) in self.readout.iter().zip(&mut slopes) {
                     multiply(level, rows, (a, WIDTH), &layer.forward, (h, WIDTH), false);
                     run_vector(level, Silu { rows, width: WIDTH, bias: &layer.bias, h, s: a, slopes: true });
