@@ -11,7 +11,7 @@ pub mod reference;
 mod rows;
 mod weights;
 
-use super::checkpoint::{self, ModelFile, Source};
+use super::checkpoint::{self, Fault, ModelFile, Source};
 use super::graph::Graph;
 use crate::BuildContext;
 use crate::simd::{Level, Real};
@@ -72,15 +72,18 @@ impl ChgnetSpec {
                     .hint("it knows the elements from H to Pu"));
             }
         }
-        let model = match &self.file {
-            Some(file) => ModelFile::open(context, "file", file)?,
-            None => built_in().map_err(|e| SpecError::new("", e))?,
+        let (model, name) = match &self.file {
+            Some(file) => {
+                let model = ModelFile::open(context, "file", file)?;
+                if model.architecture != NAME {
+                    return Err(super::other_architecture(file, &model, NAME));
+                }
+                let name = model.source.name.clone();
+                (model, name)
+            }
+            None => (built_in().map_err(|e| SpecError::new("", e))?, "CHGNet 0.3.0, built in".to_owned()),
         };
-        let name = match &self.file {
-            Some(_) => model.source.name.clone(),
-            None => "CHGNet 0.3.0, built in".to_owned(),
-        };
-        Chgnet::new(&model, name, self.precision).map_err(|e| SpecError::new("file", e))
+        Chgnet::new(&model, name, self.precision).map_err(|fault| SpecError::new("file", fault.to_string()))
     }
 }
 
@@ -143,15 +146,8 @@ static EXTRAS: [ExtraSpec; 1] =
     [ExtraSpec { name: "magnetic_moments", scope: Scope::Atom, components: 1, unit: "mu_B" }];
 
 impl Chgnet {
-    fn new(model: &ModelFile, name: String, precision: Precision) -> Result<Self, String> {
-        if model.architecture != NAME {
-            return Err(match model.architecture.as_str() {
-                "" => "the file holds no model that is known here".to_owned(),
-                other => format!("the file holds a model of the kind `{other}`"),
-            });
-        }
-        let weights = Weights::new(model).map_err(|e| e.to_string())?;
-        Ok(Self::from_weights(&weights, name, precision, Level::detect()))
+    fn new(model: &ModelFile, name: String, precision: Precision) -> Result<Self, Fault> {
+        Ok(Self::from_weights(&Weights::new(model)?, name, precision, Level::detect()))
     }
     fn from_weights(weights: &Weights, name: String, precision: Precision, level: Level) -> Self {
         fn engine<T: Real>(weights: &Weights, level: Level) -> Box<dyn Evaluate> {
