@@ -74,6 +74,11 @@ pub trait Potential: Send {
     fn breaks_symmetry(&self) -> bool {
         false
     }
+    /// True when sums over a mesh make the energy depend a little on where the atoms are on it, so that translations are a
+    /// symmetry up to the accuracy of the mesh alone.
+    fn uses_mesh(&self) -> bool {
+        false
+    }
     /// True when the energy jumps where a pair crosses the cutoff, so that a trajectory cannot conserve it.
     fn jumps_at_cutoff(&self) -> bool {
         false

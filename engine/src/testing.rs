@@ -278,6 +278,9 @@ impl Bench<'_> {
             {
                 Err("the energy depends on absolute positions")
             }
+            Check::Translation if self.potential.uses_mesh() => {
+                Err("the sums over a mesh feel translations, within their accuracy")
+            }
             Check::Wrapping if broken => Err("the energy depends on absolute positions"),
             Check::Wrapping | Check::Supercell | Check::SmallCell if cell.is_open() => {
                 Err("nothing is periodic")

@@ -182,6 +182,9 @@ impl Potential for Selected {
     fn breaks_symmetry(&self) -> bool {
         self.inner.breaks_symmetry()
     }
+    fn uses_mesh(&self) -> bool {
+        self.inner.uses_mesh()
+    }
     fn jumps_at_cutoff(&self) -> bool {
         self.inner.jumps_at_cutoff()
     }
@@ -275,6 +278,9 @@ impl Potential for Scaled {
     }
     fn breaks_symmetry(&self) -> bool {
         self.inner.breaks_symmetry()
+    }
+    fn uses_mesh(&self) -> bool {
+        self.inner.uses_mesh()
     }
     fn jumps_at_cutoff(&self) -> bool {
         self.inner.jumps_at_cutoff() && self.factor != 0.0

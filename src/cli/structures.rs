@@ -1,7 +1,7 @@
 //! The structures of a file, each with the interactions of a potential file, worked on by all cores in order.
 use crate::Failure;
 use crate::input::{Evaluation, PotentialFile};
-use caloron_engine::{Evaluator, Potential, State, System, UnitSystem};
+use caloron_engine::{Cell, Evaluator, Potential, State, System, UnitSystem};
 use caloron_io::{Frame, Reader};
 use rayon::prelude::*;
 use std::path::Path;
@@ -100,7 +100,10 @@ fn work_through<T>(
         });
         let built = match reusable {
             Some((_, mut e)) => {
-                e.state = State::at_rest(frame.positions.clone(), frame.cell.clone());
+                // a force field may have opened the cell
+                let opened = potential.document.force_field.is_some() && e.state.cell().is_open();
+                let cell = if opened { Cell::open() } else { frame.cell.clone() };
+                e.state = State::at_rest(frame.positions.clone(), cell);
                 Ok(e)
             }
             None => potential.build_for(frame.clone()),

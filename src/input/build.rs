@@ -519,9 +519,9 @@ impl PotentialFile {
         let (spec, directory) = (document.force_field.as_ref(), &self.directory);
         let force_field = read_force_field(spec, units, directory, &mut files)?;
         let mut warnings = Vec::new();
-        if let Some((_, model)) = &force_field {
-            structure.apply(model, &mut warnings).map_err(|e| e.within("force_field"))?;
-            warnings.extend(model.warnings.iter().cloned());
+        if let Some(field) = &force_field {
+            structure.apply(field, &mut warnings).map_err(|e| e.within("force_field"))?;
+            warnings.extend(field.1.warnings.iter().cloned());
         }
         if structure.len() == 0 {
             return Err(SpecError::new("", "the structure has no atoms").hint("give a file with atoms"));

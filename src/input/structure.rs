@@ -177,7 +177,11 @@ impl Structure {
         Some(structure)
     }
     /// Takes over what a force field says of its atoms; the errors are at `force_field`. Notes go to `notes`.
-    pub(crate) fn apply(&mut self, model: &MolecularModel, notes: &mut Vec<String>) -> Result<(), SpecError> {
+    pub(crate) fn apply(
+        &mut self,
+        (spec, model): &(ForceFieldSpec, MolecularModel),
+        notes: &mut Vec<String>,
+    ) -> Result<(), SpecError> {
         let n = self.len();
         if model.len() != n {
             let message = format!("the force field has {} atoms, the structure {n}", model.len());
@@ -191,16 +195,15 @@ impl Structure {
         }
         self.masses = Some(model.masses.clone());
         self.charges = Some(model.charges.clone());
-        match &model.cell {
-            Some(cell) if cell.is_open() && !self.cell.is_open() => {
-                notes.push(format!(
-                    "the {} file describes an open system: the cell of the structure is not used",
-                    model.format
-                ));
-                self.cell = Cell::open();
+        if spec.is_open(model) {
+            if !self.cell.is_open() {
+                notes.push(
+                    "the force field is that of an open system: the cell of the structure is not used".into(),
+                );
             }
-            Some(cell) if self.cell == Cell::open() => self.cell = cell.clone(),
-            _ => {}
+            self.cell = Cell::open();
+        } else if let (Some(cell), true) = (&model.cell, self.cell == Cell::open()) {
+            self.cell = cell.clone();
         }
         self.topology = Some(Topology::new(n, model.topology.clone())?);
         Ok(())
@@ -395,9 +398,9 @@ impl SystemSpec {
             Some(structure) => structure,
             None => self.source(units, seed, directory, &mut files)?,
         };
-        if let Some((_, model)) = &force_field {
-            structure.apply(model, &mut notes).map_err(|e| e.within("force_field"))?;
-            warnings.extend(model.warnings.iter().cloned());
+        if let Some(field) = &force_field {
+            structure.apply(field, &mut notes).map_err(|e| e.within("force_field"))?;
+            warnings.extend(field.1.warnings.iter().cloned());
         }
         let mut structure = match &self.cell {
             Some(spec) => spec.apply(structure).map_err(|e| e.within("cell"))?,

@@ -25,6 +25,10 @@ pub(crate) trait Reciprocal: Send {
     fn describe(&self) -> String;
     /// Papers.
     fn citations(&self) -> Vec<&'static str>;
+    /// True when it sums over a mesh.
+    fn is_mesh(&self) -> bool {
+        false
+    }
     /// What it does not provide.
     fn lacks(&self) -> Properties {
         Properties::empty()
@@ -148,6 +152,9 @@ impl Potential for LongRange {
         self.add_smooth(&input, charges, want, out)?;
         self.exclusions.add(&input, charges, bare, self.constant, want, out);
         Ok(())
+    }
+    fn uses_mesh(&self) -> bool {
+        self.reciprocal.is_mesh()
     }
     fn citations(&self) -> Vec<&'static str> {
         self.reciprocal.citations()

@@ -452,6 +452,9 @@ impl Reciprocal for PmeSum {
             "U. Essmann, L. Perera, M. L. Berkowitz, T. Darden, H. Lee, L. G. Pedersen, J. Chem. Phys. 103, 8577 (1995), doi:10.1063/1.470117",
         ]
     }
+    fn is_mesh(&self) -> bool {
+        true
+    }
     fn lacks(&self) -> Properties {
         Properties::ATOM_VIRIALS
     }

@@ -241,7 +241,7 @@ pub fn read(path: &Path) -> Result<MolecularModel, SpecError> {
     lennard_jones(&s, n, counts[1], &mut model)?;
     let terms = Terms { s: &s, n };
     terms.bonds([counts[2], counts[12]], counts[15], &mut model)?;
-    terms.angles([counts[3], counts[13]], counts[16], &mut model)?;
+    terms.angles([counts[4], counts[13]], counts[16], &mut model)?;
     let one_four = terms.dihedrals([counts[6], counts[14]], counts[17], &mut model)?;
     exceptions(&s, n, counts[10], &one_four, &mut model)?;
     cmaps(&s, n, &mut model)?;

@@ -200,4 +200,4 @@ impl Distinct {
 }
 
 /// Most distinct Lennard-Jones types: their pairs are tabulated.
-pub(crate) const MOST_TYPES: usize = 4096;
+pub(crate) const MOST_TYPES: usize = 1024;

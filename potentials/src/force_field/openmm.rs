@@ -68,12 +68,12 @@ pub fn read(path: &Path) -> Result<MolecularModel, SpecError> {
             },
         })
         .collect();
-    if let Some(cell) = root.child("PeriodicBoxVectors") {
-        let periodic = !matches!(
-            model.settings.method,
-            None | Some(FileMethod::NoCutoff | FileMethod::ReactionField { periodic: false, .. })
-        );
-        model.cell = Some(if periodic { read_cell(&file, cell)? } else { Cell::open() });
+    let open = matches!(
+        model.settings.method,
+        None | Some(FileMethod::NoCutoff | FileMethod::ReactionField { periodic: false, .. })
+    );
+    if let Some(cell) = root.child("PeriodicBoxVectors").filter(|_| !open) {
+        model.cell = Some(read_cell(&file, cell)?);
     }
     Ok(model)
 }

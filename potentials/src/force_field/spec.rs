@@ -1,6 +1,6 @@
 //! A molecular force field in an input file.
 use super::lammps::LammpsStyles;
-use super::model::MolecularModel;
+use super::model::{FileMethod, MolecularModel};
 use super::settings::{Electrostatics, Overrides, non_bonded};
 use crate::bonded::Bonded;
 use crate::implicit::{Obc, ObcAtom, ObcModel};
@@ -109,10 +109,14 @@ impl ForceFieldSpec {
     /// # Errors
     /// When none or several files are named, or the file is wrong.
     pub fn read(&self, directory: &Path, files: &mut Vec<PathBuf>) -> Result<MolecularModel, SpecError> {
-        let named: Vec<(&str, &PathBuf)> = [("openmm", &self.openmm), ("amber", &self.amber)]
-            .into_iter()
-            .filter_map(|(k, f)| Some((k, f.as_ref()?)))
-            .collect();
+        let all = [
+            ("openmm", &self.openmm),
+            ("amber", &self.amber),
+            ("gromacs", &self.gromacs),
+            ("lammps", &self.lammps),
+        ];
+        let named: Vec<(&str, &PathBuf)> =
+            all.into_iter().filter_map(|(k, f)| Some((k, f.as_ref()?))).collect();
         match named.as_slice() {
             [(format, file)] => {
                 let path = directory.join(file);
@@ -133,6 +137,14 @@ impl ForceFieldSpec {
             }
             _ => Err(SpecError::new("", "a force field is one file")
                 .hint("give exactly one of `openmm`, `amber`, `gromacs` and `lammps`")),
+        }
+    }
+    /// True when the system is open, whatever cell a structure file has: there is no cutoff, or one in an open system.
+    pub fn is_open(&self, model: &MolecularModel) -> bool {
+        match (self.electrostatics, model.settings.method) {
+            (Some(chosen), _) => chosen == ElectrostaticsSpec::NoCutoff,
+            (None, Some(FileMethod::NoCutoff | FileMethod::ReactionField { periodic: false, .. })) => true,
+            (None, _) => false,
         }
     }
     fn overrides(&self) -> Overrides {

@@ -163,6 +163,9 @@ impl Potential for Committee {
     fn breaks_symmetry(&self) -> bool {
         self.members.iter().any(|m| m.breaks_symmetry())
     }
+    fn uses_mesh(&self) -> bool {
+        self.members.iter().any(|m| m.uses_mesh())
+    }
     fn jumps_at_cutoff(&self) -> bool {
         self.members.iter().any(|m| m.jumps_at_cutoff())
     }

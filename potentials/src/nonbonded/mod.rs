@@ -148,7 +148,11 @@ impl NonBonded {
             }
             Method::Pme(m) | Method::LjPme { charges: m, .. } => {
                 let sum = LongRange::pme(m.alpha, model.cutoff, m.grid, m.order, constant, none());
-                (Charges::Lattice(Screened::new(m.alpha, model.cutoff), long_range(sum)), m.alpha)
+                let screened = match model.method {
+                    Method::LjPme { .. } => Screened::Any(Damped::ewald(m.alpha, model.cutoff)),
+                    _ => Screened::new(m.alpha, model.cutoff),
+                };
+                (Charges::Lattice(screened, long_range(sum)), m.alpha)
             }
         };
         let root = |i: usize| numbers.get(i, i)[1].max(0.0).sqrt();
@@ -269,20 +273,17 @@ impl NonBonded {
             (Some(_), _) => SWITCHED,
             (None, _) => PLAIN,
         };
-        match self.charges {
-            Charges::Radial(form) => self.shaped(form, lj, all),
-            Charges::Lattice(Screened::Quick(form), _) => self.shaped(form, lj, all),
-            Charges::Lattice(Screened::Any(form), _) => self.shaped(form, lj, all),
-        }
-    }
-    fn shaped<F: PairForm>(&mut self, form: F, lj: u8, all: bool) {
-        match (lj, all) {
-            (SWITCHED, true) => self.run::<_, SWITCHED, true>(form),
-            (SWITCHED, false) => self.run::<_, SWITCHED, false>(form),
-            (LATTICE, true) => self.run::<_, LATTICE, true>(form),
-            (LATTICE, false) => self.run::<_, LATTICE, false>(form),
-            (_, true) => self.run::<_, PLAIN, true>(form),
-            (_, false) => self.run::<_, PLAIN, false>(form),
+        // every kernel costs compile time: forces alone have their own where it matters
+        match (&self.charges, lj, all) {
+            (Charges::Radial(f), SWITCHED, _) => self.run::<_, SWITCHED, true>(*f),
+            (Charges::Radial(f), _, _) => self.run::<_, PLAIN, true>(*f),
+            (Charges::Lattice(Screened::Quick(f), _), SWITCHED, true) => self.run::<_, SWITCHED, true>(*f),
+            (Charges::Lattice(Screened::Quick(f), _), SWITCHED, false) => self.run::<_, SWITCHED, false>(*f),
+            (Charges::Lattice(Screened::Quick(f), _), _, true) => self.run::<_, PLAIN, true>(*f),
+            (Charges::Lattice(Screened::Quick(f), _), _, false) => self.run::<_, PLAIN, false>(*f),
+            (Charges::Lattice(Screened::Any(f), _), SWITCHED, _) => self.run::<_, SWITCHED, true>(*f),
+            (Charges::Lattice(Screened::Any(f), _), LATTICE, _) => self.run::<_, LATTICE, true>(*f),
+            (Charges::Lattice(Screened::Any(f), _), _, _) => self.run::<_, PLAIN, true>(*f),
         }
     }
     fn run<F: PairForm, const LJ: u8, const ALL: bool>(&mut self, form: F) {
@@ -408,6 +409,9 @@ impl Potential for NonBonded {
     }
     fn extras(&self) -> &'static [ExtraSpec] {
         &EXTRAS
+    }
+    fn uses_mesh(&self) -> bool {
+        matches!(&self.charges, Charges::Lattice(_, sum) if sum.uses_mesh())
     }
     fn jumps_at_cutoff(&self) -> bool {
         self.jumps
