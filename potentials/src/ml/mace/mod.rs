@@ -14,6 +14,7 @@ pub use reference::Reference;
 use super::checkpoint::{Fault, ModelFile};
 pub use super::chgnet::Precision;
 use super::graph::Graph;
+use super::other_architecture;
 use crate::BuildContext;
 use crate::many_body::files::map_species;
 use crate::many_body::site_energy::check_species;
@@ -75,13 +76,11 @@ impl MaceSpec {
             ));
         }
         let file = ModelFile::open(context, "file", &self.file)?;
-        let wrong = |fault: Fault| {
-            let error = SpecError::new("file", format!("`{}`: {fault}", self.file.display()));
-            match &file.architecture[..] {
-                "mace" | "" => error,
-                other => error.hint(format!("this looks like a model for `[potential.{other}]`")),
-            }
-        };
+        if file.architecture != "mace" {
+            return Err(other_architecture(&self.file, &file, "mace"));
+        }
+        let wrong =
+            |fault: Fault| SpecError::new("file", format!("`{}`: {fault}", self.file.display()));
         let model = Model::new(&file).map_err(wrong)?;
         let head = self.head(&model)?;
         let map = map_species(context.system, self.elements.as_ref(), &model.symbols(), &self.file)?;
