@@ -45,16 +45,9 @@ fn total(folder: &Folder, structure: &str, force_field: &str) -> f64 {
 fn energies_of_files_of_every_program_are_those_of_openmm() {
     let folder = Folder::new("ff-eval");
     let constant = "coulomb_constant = \"14.399645478425668 eV Å\"";
-    let cases: [(_, _, _, _, f64); 4] = [
+    let cases: [(_, _, _, _, f64); 3] = [
         ("ala_dipeptide_vacuum.state.xml", "openmm", "ala_dipeptide_vacuum.system.xml", "", 0.479590145086),
         ("amber_ala_vacuum.inpcrd", "amber", "amber_ala_vacuum.prmtop", constant, -88.088588581),
-        (
-            "gromacs_benzene.gro",
-            "gromacs",
-            "gromacs_benzene.top",
-            "electrostatics = \"no_cutoff\"",
-            188.081476717,
-        ),
         ("water_spce.state.xml.gz", "openmm", "water_spce.system.xml.gz", "", -15851.998524684),
     ];
     for (structure, format, file, more, expected) in cases {
@@ -64,6 +57,18 @@ fn energies_of_files_of_every_program_are_those_of_openmm() {
         let scale = expected.abs().max(100.0);
         assert!((energy - expected).abs() < 1e-6 * scale, "{file}: {energy} instead of {expected}");
     }
+    // the file has virtual sites where nothing puts them; here they are put in their places before energies are computed
+    let (Some(structure), Some(system), Some(topology)) =
+        (path("gromacs_benzene.state.xml"), path("gromacs_benzene.system.xml"), path("gromacs_benzene.top"))
+    else {
+        return;
+    };
+    let own = format!("gromacs = \"{topology}\", electrostatics = \"no_cutoff\", {constant}");
+    let (a, b) = (
+        total(&folder, &structure, &format!("openmm = \"{system}\", {constant}")),
+        total(&folder, &structure, &own),
+    );
+    assert!((a - b).abs() < 1e-9 * a.abs(), "{a} from the system, {b} from the topology");
 }
 
 /// Flexible water with particle-mesh Ewald: constant energy, and a resumed run with the same bits.
