@@ -79,8 +79,7 @@ impl MaceSpec {
         if file.architecture != "mace" {
             return Err(other_architecture(&self.file, &file, "mace"));
         }
-        let wrong =
-            |fault: Fault| SpecError::new("file", format!("`{}`: {fault}", self.file.display()));
+        let wrong = |fault: Fault| SpecError::new("file", format!("`{}`: {fault}", self.file.display()));
         let model = Model::new(&file).map_err(wrong)?;
         let head = self.head(&model)?;
         let map = map_species(context.system, self.elements.as_ref(), &model.symbols(), &self.file)?;
