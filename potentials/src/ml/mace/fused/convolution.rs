@@ -330,7 +330,8 @@ unsafe fn row_sums<T: Real, V: Vector<Scalar = T>>(from: *const T) -> V {
 
 /// [`row_sums`] of sixteen rows of sixteen numbers.
 #[cfg(target_arch = "x86_64")]
-#[inline(always)]
+#[inline]
+#[target_feature(enable = "avx512f,avx512dq,avx512vl,avx2,fma")]
 unsafe fn sums16<V: Vector>(from: *const f32) -> V {
     use std::arch::x86_64::*;
     // SAFETY: as the caller promises
@@ -359,7 +360,8 @@ unsafe fn sums16<V: Vector>(from: *const f32) -> V {
 
 /// [`row_sums`] of eight rows of eight numbers.
 #[cfg(target_arch = "x86_64")]
-#[inline(always)]
+#[inline]
+#[target_feature(enable = "avx512f,avx512dq,avx512vl,avx2,fma")]
 unsafe fn sums8<V: Vector>(from: *const f64) -> V {
     use std::arch::x86_64::*;
     // SAFETY: as the caller promises
