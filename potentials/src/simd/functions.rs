@@ -98,23 +98,8 @@ pub fn sin_cos<V: Lanes>(x: V) -> (V, V) {
         r = n.mul_add(V::splat(-part), r);
     }
     let z = r * r;
-    // 1/k! with alternating signs
-    let series = |mut k: f64| {
-        let mut c = 1.0;
-        let mut all = [0.0; 8];
-        for c_k in &mut all {
-            c /= -(k * (k + 1.0));
-            k += 2.0;
-            *c_k = c;
-        }
-        let mut p = V::splat(all[7]);
-        for &c in all[..7].iter().rev() {
-            p = p.mul_add(z, V::splat(c));
-        }
-        p
-    };
-    let sin = (r * z).mul_add(series(2.0), r);
-    let cos = z.mul_add(series(1.0), V::splat(1.0));
+    let sin = (r * z).mul_add(alternating(z, 2.0), r);
+    let cos = z.mul_add(alternating(z, 1.0), V::splat(1.0));
     // quarter turns: n mod 4 in -2..=2
     let q = (n * V::splat(0.25)).round().mul_add(V::splat(-4.0), n);
     let odd = V::splat(0.5).lt(q * q * (V::splat(4.0) - q * q));
@@ -124,4 +109,21 @@ pub fn sin_cos<V: Lanes>(x: V) -> (V, V) {
     let s = V::select(q.lt(-half), -s, V::select(more.lt(q), -s, s));
     let c = V::select(half.lt(q), -c, V::select(q.lt(-more), -c, c));
     (s, c)
+}
+
+/// -1/(k (k+1)) + z/(k (k+1) (k+2) (k+3)) - ..., eight terms.
+#[inline(always)]
+fn alternating<V: Lanes>(z: V, mut k: f64) -> V {
+    let mut c = 1.0;
+    let mut all = [0.0; 8];
+    for c_k in &mut all {
+        c /= -(k * (k + 1.0));
+        k += 2.0;
+        *c_k = c;
+    }
+    let mut p = V::splat(all[7]);
+    for &c in all[..7].iter().rev() {
+        p = p.mul_add(z, V::splat(c));
+    }
+    p
 }

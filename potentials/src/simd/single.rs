@@ -138,6 +138,30 @@ mod x86 {
         }
     }
 
+    /// 2^n of eight integers.
+    ///
+    /// # Safety
+    /// AVX2 must be enabled.
+    #[inline(always)]
+    unsafe fn exp2_8(x: __m256) -> __m256 {
+        // SAFETY: as the caller promises
+        unsafe {
+            let n = _mm256_add_epi32(_mm256_cvtps_epi32(x), _mm256_set1_epi32(127));
+            _mm256_castsi256_ps(_mm256_slli_epi32::<23>(n))
+        }
+    }
+    /// About 1/x of eight numbers.
+    ///
+    /// # Safety
+    /// AVX2 must be enabled.
+    #[inline(always)]
+    unsafe fn guess8(x: __m256) -> __m256 {
+        // SAFETY: as the caller promises
+        unsafe {
+            _mm256_castsi256_ps(_mm256_sub_epi32(_mm256_set1_epi32(GUESS as i32), _mm256_castps_si256(x)))
+        }
+    }
+
     // SAFETY of all blocks below: the types are used only where their instructions are enabled; memory as the caller
     // promises.
     impl Vector for Avx512Single {
@@ -238,23 +262,11 @@ mod x86 {
         }
         #[inline(always)]
         fn exp2_integer(self) -> Self {
-            unsafe {
-                let part = |x: __m256| {
-                    let n = _mm256_add_epi32(_mm256_cvtps_epi32(x), _mm256_set1_epi32(127));
-                    _mm256_castsi256_ps(_mm256_slli_epi32::<23>(n))
-                };
-                Self(part(self.0), part(self.1))
-            }
+            unsafe { Self(exp2_8(self.0), exp2_8(self.1)) }
         }
         #[inline(always)]
         fn reciprocal_guess(self) -> Self {
-            unsafe {
-                let part = |x: __m256| {
-                    let n = _mm256_sub_epi32(_mm256_set1_epi32(GUESS as i32), _mm256_castps_si256(x));
-                    _mm256_castsi256_ps(n)
-                };
-                Self(part(self.0), part(self.1))
-            }
+            unsafe { Self(guess8(self.0), guess8(self.1)) }
         }
         #[inline(always)]
         fn sum(self) -> f32 {

@@ -178,16 +178,21 @@ pub trait Vector: Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = 
         let small = (r * r).mul_add(p, r);
         (one + small) * n.exp2_integer()
     }
+    /// 1 + e^-self, with the argument of the exponential kept within ± [`Real::SATURATION`]; NaN stays NaN.
+    // a method and not a closure: closures are not always inlined to where the instructions are enabled
+    #[inline(always)]
+    fn one_plus_exp_minus(self) -> Self {
+        let limit = Self::splat(Self::Scalar::SATURATION);
+        let zero = Self::splat(Self::Scalar::default());
+        // the clamped number comes last, so that a NaN comes through
+        let x = limit.min((zero - limit).max(zero - self));
+        Self::splat(Self::Scalar::from_f64(1.0)) + x.exp()
+    }
     /// σ(a) and σ(b), where σ(x) = 1/(1 + e^-x): two exponentials share a reciprocal. Beyond ± [`Real::SATURATION`] σ
     /// stays what it is there; NaN stays NaN.
     #[inline(always)]
     fn sigmoid_pair(a: Self, b: Self) -> (Self, Self) {
-        let limit = Self::splat(Self::Scalar::SATURATION);
-        let one = Self::splat(Self::Scalar::from_f64(1.0));
-        let zero = Self::splat(Self::Scalar::default());
-        // the clamped number comes last, so that a NaN comes through
-        let part = |x: Self| one + limit.min((zero - limit).max(zero - x)).exp();
-        let (ea, eb) = (part(a), part(b));
+        let (ea, eb) = (a.one_plus_exp_minus(), b.one_plus_exp_minus());
         let both = (ea * eb).reciprocal();
         (both * eb, both * ea)
     }

@@ -197,6 +197,13 @@ impl<T: Real> VectorKernel<T> for Times<'_, T> {
     }
 }
 
+/// A vector k numbers behind a place.
+#[inline(always)]
+unsafe fn at<V: Vector>(p: *const V::Scalar, k: usize) -> V {
+    // SAFETY: as the caller promises
+    unsafe { V::load(p.wrapping_add(k)) }
+}
+
 /// Sum of products of two rows of 64, lanes first.
 #[inline(always)]
 unsafe fn dot<V: Vector>(x: *const V::Scalar, y: *const V::Scalar) -> V::Scalar {
@@ -250,9 +257,8 @@ impl<T: Real> VectorKernel<T> for Gate<'_, T> {
                 let rg = spread::<V>(y.wrapping_add(WIDTH), bias.wrapping_add(WIDTH));
                 for k in (0..WIDTH).step_by(T::LANES) {
                     let g = k + WIDTH;
-                    let at = |p: *const T, k: usize| V::load(p.wrapping_add(k));
-                    let u = (at(y, k) * rc).mul_add(at(scale, k), at(shift, k));
-                    let v = (at(y, g) * rg).mul_add(at(scale, g), at(shift, g));
+                    let u = (at::<V>(y, k) * rc).mul_add(at::<V>(scale, k), at::<V>(shift, k));
+                    let v = (at::<V>(y, g) * rg).mul_add(at::<V>(scale, g), at::<V>(shift, g));
                     let (p, q) = V::sigmoid_pair(u, v);
                     (u * p * q).store(m.wrapping_add(r * WIDTH + k));
                 }
@@ -282,25 +288,21 @@ impl<T: Real> VectorKernel<T> for GateReverse<'_, T> {
         for r in 0..self.rows {
             let y = self.y.as_mut_ptr().wrapping_add(r * BOTH);
             let m = self.m.as_mut_ptr().wrapping_add(r * WIDTH);
-            let at = |p: *const T, k: usize| {
-                // SAFETY: within the lengths asserted above; norms have a number for each of core and gate
-                unsafe { V::load(p.wrapping_add(k)) }
-            };
-            // SAFETY: as above
+            // SAFETY: within the lengths asserted above; norms have a number for each of core and gate
             unsafe {
                 let rc = spread::<V>(y, bias);
                 let rg = spread::<V>(y.wrapping_add(WIDTH), bias.wrapping_add(WIDTH));
                 for k in (0..WIDTH).step_by(T::LANES) {
                     let g = k + WIDTH;
-                    let (nc, ng) = (at(y, k) * rc, at(y, g) * rg);
-                    let u = nc.mul_add(at(scale, k), at(shift, k));
-                    let v = ng.mul_add(at(scale, g), at(shift, g));
+                    let (nc, ng) = (at::<V>(y, k) * rc, at::<V>(y, g) * rg);
+                    let u = nc.mul_add(at::<V>(scale, k), at::<V>(shift, k));
+                    let v = ng.mul_add(at::<V>(scale, g), at::<V>(shift, g));
                     let (p, q) = V::sigmoid_pair(u, v);
-                    let (d, silu) = (at(m, k), u * p);
+                    let (d, silu) = (at::<V>(m, k), u * p);
                     (silu * q).store(m.wrapping_add(k));
                     let core = silu.mul_add(one - p, p);
-                    (d * q * core * at(scale, k)).store(bar.wrapping_add(k));
-                    (d * silu * q * (one - q) * at(scale, g)).store(bar.wrapping_add(g));
+                    (d * q * core * at::<V>(scale, k)).store(bar.wrapping_add(k));
+                    (d * silu * q * (one - q) * at::<V>(scale, g)).store(bar.wrapping_add(g));
                     nc.store(y.wrapping_add(k));
                     ng.store(y.wrapping_add(g));
                 }
@@ -308,7 +310,7 @@ impl<T: Real> VectorKernel<T> for GateReverse<'_, T> {
                     let (y, bar) = (y.wrapping_add(half), bar.wrapping_add(half));
                     let mean = V::splat(dot::<V>(y, bar) * share);
                     for k in (0..WIDTH).step_by(T::LANES) {
-                        (r * at(y, k).neg_mul_add(mean, at(bar, k))).store(y.wrapping_add(k));
+                        (r * at::<V>(y, k).neg_mul_add(mean, at::<V>(bar, k))).store(y.wrapping_add(k));
                     }
                 }
             }

@@ -51,7 +51,7 @@ pub struct ChgnetSpec {
     /// Weights: the `.pth.tar` file of the authors, or a safetensors file from `caloron model import`. The architecture must be that
     /// of version 0.3.0 (the r2SCAN model has it too).
     pub file: Option<PathBuf>,
-    /// Precision of the network: `f64` (default) or `f32`, which is about twice as fast.
+    /// Precision of the network: `f64` (default) or `f32`, which takes less time.
     #[serde(default)]
     pub precision: Precision,
 }
