@@ -1,7 +1,7 @@
 //! CHGNet 0.3.0: a graph neural network for crystals with magnetic moments.
 //!
 //! Deng, Zhong, Jun, Riebesell, Han, Bartel, Ceder, Nat. Mach. Intell. 5, 1031 (2023), doi 10.1038/s42256-023-00716-3. The
-//! equations are in `docs/models/chgnet.md`. [`network`] is the fused kernel that runs, [`reference`] the same model as a candle
+//! equations are in `docs/models/chgnet.md`. `network` is the fused kernel that runs, [`mod@reference`] the same model as a candle
 //! module: readable, differentiable in inputs and weights, and what the kernel is tested against.
 mod basis;
 mod bonds;

@@ -2,12 +2,12 @@
 //!
 //! What makes it fast, none of which changes the model:
 //!
-//! - radial networks become piecewise polynomials ([`radial`]), a third of a percent of their arithmetic;
+//! - radial networks become piecewise polynomials (`radial`), a third of a percent of their arithmetic;
 //! - features of the first layer are those of the element, a table; linear maps that follow each other are multiplied when the model
 //!   is built, for the species present;
 //! - the sum over neighbours accumulates products of features and spherical harmonics, which are coupled once for each
-//!   atom ([`convolution`]);
-//! - the symmetric contraction is a list of sparse polynomials with its reverse ([`contraction`]);
+//!   atom (`convolution`);
+//! - the symmetric contraction is a list of sparse polynomials with its reverse (`contraction`);
 //! - the last layer runs forward and backward in one pass over blocks of atoms.
 //!
 //! Atoms are treated in blocks of neighbouring atoms; derivatives for atoms outside of a block are collected in memory of the block and
