@@ -1,24 +1,10 @@
 //! Elementary functions on lanes.
-use super::Lanes;
+use super::{Lanes, Real};
 
-const LN2_HIGH: f64 = 6.931_471_803_691_238e-1;
-const LN2_LOW: f64 = 1.908_214_929_270_587_7e-10;
-
+const LN2_HIGH: f64 = <f64 as Real>::LN2[0];
+const LN2_LOW: f64 = <f64 as Real>::LN2[1];
 /// 1/k! for k = 13 down to 2.
-const INVERSE_FACTORIALS: [f64; 12] = [
-    1.0 / 6_227_020_800.0,
-    1.0 / 479_001_600.0,
-    1.0 / 39_916_800.0,
-    1.0 / 3_628_800.0,
-    1.0 / 362_880.0,
-    1.0 / 40_320.0,
-    1.0 / 5_040.0,
-    1.0 / 720.0,
-    1.0 / 120.0,
-    1.0 / 24.0,
-    1.0 / 6.0,
-    0.5,
-];
+const INVERSE_FACTORIALS: &[f64] = <f64 as Real>::INVERSE_FACTORIALS;
 
 /// e^x: x = n ln 2 + r with |r| <= ln(2)/2, and e^r from its Taylor series of degree 13 (remainder 4e-18).
 ///
