@@ -26,6 +26,7 @@ fn evaluations(c: &mut Criterion) {
         );
         let spec: PotentialSpec = reading_in(UnitSystem::Lj, || toml::from_str(&text)).expect("a potential");
         let mut context = BuildContext {
+            models: &Default::default(),
             system: &system,
             positions: &positions,
             cell: &cell,

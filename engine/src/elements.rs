@@ -28,6 +28,17 @@ const ELEMENTS: [(&str, f64); 118] = [
     ("Lv", 293.0), ("Ts", 294.0), ("Og", 294.0),
 ];
 
+/// Covalent radii of Z = 1 to 94, Å.
+#[rustfmt::skip]
+const RADII: [f64; 94] = [
+    0.32, 0.46, 1.20, 0.94, 0.77, 0.75, 0.71, 0.63, 0.64, 0.67, 1.40, 1.25, 1.13, 1.04, 1.10, 1.02, 0.99,
+    0.96, 1.76, 1.54, 1.33, 1.22, 1.21, 1.10, 1.07, 1.04, 1.00, 0.99, 1.01, 1.09, 1.12, 1.09, 1.15, 1.10,
+    1.14, 1.17, 1.89, 1.67, 1.47, 1.39, 1.32, 1.24, 1.15, 1.13, 1.13, 1.08, 1.15, 1.23, 1.28, 1.26, 1.26,
+    1.23, 1.32, 1.31, 2.09, 1.76, 1.62, 1.47, 1.58, 1.57, 1.56, 1.55, 1.51, 1.52, 1.51, 1.50, 1.49, 1.49,
+    1.48, 1.53, 1.46, 1.37, 1.31, 1.23, 1.18, 1.16, 1.11, 1.12, 1.13, 1.32, 1.30, 1.30, 1.36, 1.31, 1.38,
+    1.42, 2.01, 1.81, 1.67, 1.58, 1.52, 1.53, 1.54, 1.55,
+];
+
 /// Atomic number of a symbol (`"Ar"` -> 18), letter case as written.
 pub fn atomic_number(symbol: &str) -> Option<u8> {
     ELEMENTS.iter().position(|(s, _)| *s == symbol).map(|k| k as u8 + 1)
@@ -41,6 +52,12 @@ pub fn symbol(number: u8) -> Option<&'static str> {
 /// Standard atomic weight, u.
 pub fn mass(symbol: &str) -> Option<f64> {
     ELEMENTS.iter().find(|(s, _)| *s == symbol).map(|e| e.1)
+}
+
+/// Covalent radius of an atomic number from 1 to 94, Å: Pyykkö and Atsumi, Chem. Eur. J. 15, 186 (2009), with those of metals
+/// reduced by 10 % as by Grimme et al., J. Chem. Phys. 132, 154104 (2010).
+pub fn covalent_radius(number: u8) -> Option<f64> {
+    RADII.get(usize::from(number).checked_sub(1)?).copied()
 }
 
 /// The element whose standard weight lies within 0.1 u of `mass`, for files that carry masses but no names.
@@ -60,6 +77,8 @@ mod tests {
         assert_eq!(symbol(0), None);
         assert_eq!(symbol(119), None);
         assert_eq!(mass("Ar"), Some(39.95));
+        assert_eq!((covalent_radius(1), covalent_radius(94)), (Some(0.32), Some(1.55)));
+        assert_eq!((covalent_radius(0), covalent_radius(95)), (None, None));
         assert_eq!(by_mass(12.0), Some("C"));
         assert_eq!(by_mass(1e6), None);
     }

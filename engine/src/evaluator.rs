@@ -155,6 +155,18 @@ impl Evaluator {
             kept.fresh = None;
         }
     }
+    /// Forgets earlier geometries, so that the next one has the bits it has in a new evaluator.
+    pub fn forget(&mut self) {
+        for list in &mut self.lists {
+            list.forget();
+        }
+        for term in &mut self.terms {
+            term.potential.forget();
+        }
+        for group in self.groups.iter_mut().chain([&mut self.total]) {
+            group.fresh = None;
+        }
+    }
     /// Saves or restores what the neighbour lists remember, so that a restarted run has the same lists.
     ///
     /// # Errors

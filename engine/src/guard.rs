@@ -12,6 +12,7 @@
 //! not dynamics: of the three limits only the finiteness of the numbers says something about them.
 use crate::error::Divergence;
 use crate::quantity::{Force, Length, Temperature};
+use crate::watch::WatchSpec;
 use crate::{Outputs, Quantity, SpecError, State, System, UnitSystem, Vec3, parallel};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -27,6 +28,9 @@ pub struct LimitsSpec {
     pub temperature: Option<Quantity<Temperature>>,
     /// Largest move of an atom in one step; default 1 Å, in reduced units 0.3.
     pub displacement: Option<Quantity<Length>>,
+    /// What is watched while a learned potential drives the run.
+    #[serde(default)]
+    pub learned: WatchSpec,
 }
 
 impl LimitsSpec {

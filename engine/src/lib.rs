@@ -6,6 +6,7 @@
 pub mod archive;
 pub mod cell;
 pub mod constraints;
+pub mod domain;
 pub mod dynamics;
 pub mod elements;
 pub mod error;
@@ -31,6 +32,7 @@ pub mod units;
 pub mod validation;
 pub mod verdict;
 pub mod virtual_sites;
+pub mod watch;
 
 /// A vector in Cartesian space: position, velocity, force.
 pub type Vec3 = nalgebra::Vector3<f64>;
@@ -40,6 +42,7 @@ pub type Mat3 = nalgebra::Matrix3<f64>;
 pub use archive::{Archive, ArchiveError};
 pub use cell::{Cell, CellError};
 pub use constraints::Constraints;
+pub use domain::Domain;
 pub use error::{EngineError, SpecError};
 pub use evaluator::Evaluator;
 pub use neighbors::NeighborList;

@@ -1,5 +1,7 @@
 //! The interface of every interaction.
-use crate::{Archive, ArchiveError, Cell, ExtraSpec, NeighborList, Outputs, Properties, System, Vec3};
+use crate::{
+    Archive, ArchiveError, Cell, Domain, ExtraSpec, NeighborList, Outputs, Properties, System, Vec3,
+};
 
 /// One geometry, as a potential sees it. Atoms are in the order of the input.
 #[derive(Clone, Copy)]
@@ -83,6 +85,16 @@ pub trait Potential: Send {
     fn jumps_at_cutoff(&self) -> bool {
         false
     }
+    /// What a learned potential knows of the geometries it was fitted to; `None` for a form that is right everywhere.
+    fn domain(&self) -> Option<&Domain> {
+        None
+    }
+    /// True when forces are computed in single precision, which limits how well a trajectory conserves energy.
+    fn single_precision(&self) -> bool {
+        false
+    }
+    /// Forgets what it keeps of earlier geometries, so that the next one has the bits it has in a new potential.
+    fn forget(&mut self) {}
     /// Papers to cite for a run that uses it.
     fn citations(&self) -> Vec<&'static str> {
         Vec::new()

@@ -51,6 +51,7 @@ fn main() {
     let mut state = State::new(positions, velocities, cell);
     let spec: PotentialSpec = toml::from_str(toml).expect("it works");
     let mut context = BuildContext {
+        models: &Default::default(),
         system: &system,
         positions: &[],
         cell: &Cell::open(),

@@ -44,6 +44,7 @@ fn run(repeat: u32, steps: u32) -> (usize, f64, u64, f64, f64) {
     let spec: PotentialSpec =
         caloron_engine::quantity::reading_in(UnitSystem::Lj, || toml::from_str(spec)).expect("a potential");
     let mut context = BuildContext {
+        models: &Default::default(),
         system: &system,
         positions: &[],
         cell: state.cell(),

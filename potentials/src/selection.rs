@@ -4,7 +4,7 @@
 //! there. λ E has the derivative ∂(λE)/∂λ = E, which thermodynamic integration averages.
 use caloron_engine::neighbors::Search;
 use caloron_engine::{
-    Archive, ArchiveError, Extra, ExtraSpec, Input, NeighborList, Outputs, Potential, PotentialError,
+    Archive, ArchiveError, Domain, Extra, ExtraSpec, Input, NeighborList, Outputs, Potential, PotentialError,
     Properties, Scope, SpecError, System, Vec3,
 };
 
@@ -77,6 +77,7 @@ pub struct Selected {
     positions: Vec<Vec3>,
     list: Option<NeighborList>,
     outputs: Outputs,
+    domain: Option<Domain>,
 }
 
 impl Selected {
@@ -94,7 +95,9 @@ impl Selected {
     ) -> Result<Self, SpecError> {
         let list = inner.cutoff().map(|cutoff| NeighborList::new(cutoff, skin, search));
         let indices = atoms.indices(system)?;
+        let domain = inner.domain().map(|d| d.clone().restricted(system.len(), &indices));
         Ok(Self {
+            domain,
             inner,
             types: system.types().to_vec(),
             system: system.subset(&indices),
@@ -187,6 +190,18 @@ impl Potential for Selected {
     }
     fn jumps_at_cutoff(&self) -> bool {
         self.inner.jumps_at_cutoff()
+    }
+    fn domain(&self) -> Option<&Domain> {
+        self.domain.as_ref()
+    }
+    fn single_precision(&self) -> bool {
+        self.inner.single_precision()
+    }
+    fn forget(&mut self) {
+        if let Some(list) = &mut self.list {
+            list.forget();
+        }
+        self.inner.forget();
     }
     fn citations(&self) -> Vec<&'static str> {
         self.inner.citations()
@@ -284,6 +299,15 @@ impl Potential for Scaled {
     }
     fn jumps_at_cutoff(&self) -> bool {
         self.inner.jumps_at_cutoff() && self.factor != 0.0
+    }
+    fn domain(&self) -> Option<&Domain> {
+        self.inner.domain()
+    }
+    fn single_precision(&self) -> bool {
+        self.inner.single_precision()
+    }
+    fn forget(&mut self) {
+        self.inner.forget();
     }
     fn citations(&self) -> Vec<&'static str> {
         self.inner.citations()

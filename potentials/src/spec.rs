@@ -11,6 +11,7 @@ use crate::many_body::stillinger_weber::StillingerWeberSpec;
 use crate::many_body::tersoff::{TersoffModSpec, TersoffSpec, TersoffZblSpec};
 use crate::many_body::uf3::Uf3Spec;
 use crate::many_body::vashishta::VashishtaSpec;
+use crate::ml::checkpoint::ModelCache;
 use crate::ml::chgnet::ChgnetSpec;
 use crate::ml::committee::CommitteeSpec;
 use crate::ml::mace::MaceSpec;
@@ -36,6 +37,8 @@ pub struct BuildContext<'a> {
     pub units: UnitSystem,
     /// Folder that relative file names start from (that of the input file).
     pub directory: &'a Path,
+    /// Model files that were read, to be shared with other builds.
+    pub models: &'a ModelCache,
     /// Files that were read, for the provenance of the run.
     pub files: Vec<PathBuf>,
 }

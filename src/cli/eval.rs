@@ -1,5 +1,5 @@
 //! `caloron eval STRUCTURES --potential FILE.toml`
-use super::structures::{Item, Structures};
+use super::structures::{Item, Structures, too_close};
 use super::{Threads, output_file};
 use crate::{Failure, frames};
 use caloron_engine::{Properties, UnitSystem};
@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Structures or trajectory
+    /// Structures, trajectory, or a folder of them
     structures: PathBuf,
     /// File with the `[[potential]]` tables of an input file
     #[arg(long, short, value_name = "FILE.toml")]
@@ -27,6 +27,7 @@ pub(super) struct Arguments {
 struct Evaluated {
     frame: Frame,
     line: String,
+    warning: Option<String>,
 }
 
 pub(super) fn execute(a: &Arguments) -> Result<(), Failure> {
@@ -37,6 +38,9 @@ pub(super) fn execute(a: &Arguments) -> Result<(), Failure> {
     println!("{}", header(units));
     structures.for_each(evaluate, |done: Evaluated| {
         println!("{}", done.line);
+        if let Some(warning) = &done.warning {
+            eprintln!("warning: {warning}");
+        }
         match &mut writer {
             Some(w) => w.write(&done.frame).map_err(Failure::from),
             None => Ok(()),
@@ -71,10 +75,10 @@ fn evaluate(item: &mut Item<'_>) -> Result<Evaluated, Failure> {
         .evaluator
         .ensure(&system, &state, want, want)
         .map_err(|e| Failure::simulation(format!("frame {}: {e}", item.index)))?;
+    let fmax = outputs.forces.iter().map(|f| f.norm()).fold(0.0, f64::max);
     let mut frame = item.frame.clone();
     let virial = want.contains(Properties::VIRIAL);
     frames::set_outputs(&mut frame, &state, outputs, true, virial);
-    let fmax = outputs.forces.iter().map(|f| f.norm()).fold(0.0, f64::max);
     let pressure = (virial && state.cell().is_fully_periodic())
         .then(|| outputs.virial.trace() / (3.0 * state.cell().volume()) / units.pressure());
     let line = format!(
@@ -86,5 +90,6 @@ fn evaluate(item: &mut Item<'_>) -> Result<Evaluated, Failure> {
         fmax,
         pressure.map_or("-".to_owned(), |p| format!("{p:.8}"))
     );
-    Ok(Evaluated { frame, line })
+    let warning = too_close(&system, item.evaluator, &state).map(|w| format!("frame {}: {w}", item.index));
+    Ok(Evaluated { frame, line, warning })
 }

@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 use std::path::Path;
 
 mod bench;
+mod calibrate;
 mod check;
 mod cite;
 mod convert;

@@ -1,7 +1,11 @@
-//! `caloron model info FILE` and `caloron model import FILE -o OUT.safetensors`
+//! `caloron model info FILE`, `caloron model import FILE -o OUT.safetensors` and `caloron model calibrate STRUCTURES`
+use super::calibrate;
 use crate::Failure;
+use caloron_engine::neighbors::Search;
+use caloron_engine::{NeighborList, Species, System};
 use caloron_potentials::ml::architecture::{self, Summary};
 use caloron_potentials::ml::checkpoint::{self, CheckpointError, ModelFile};
+use caloron_potentials::ml::domain::SHORTEST_DISTANCES;
 use clap::Subcommand;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,6 +22,8 @@ enum Command {
     Info(Info),
     /// Write a model in Caloron's own form, one safetensors file
     Import(Import),
+    /// Make the spreads of a committee the errors it has on average for labelled structures
+    Calibrate(calibrate::Arguments),
 }
 
 #[derive(Debug, clap::Args)]
@@ -39,6 +45,10 @@ struct Import {
     /// Replace an existing output file
     #[arg(long)]
     force: bool,
+    /// Structures the model was trained on: the shortest distance of each pair of elements is kept in the file, and runs warn
+    /// where atoms come closer
+    #[arg(long, value_name = "STRUCTURES")]
+    training: Option<PathBuf>,
     /// Licence of the model, to be kept in the file
     #[arg(long, value_name = "TEXT")]
     licence: Option<String>,
@@ -48,6 +58,7 @@ pub(super) fn execute(a: &Arguments) -> Result<(), Failure> {
     match &a.command {
         Command::Info(a) => info(a),
         Command::Import(a) => import(a),
+        Command::Calibrate(a) => calibrate::execute(a),
     }
 }
 
@@ -110,6 +121,14 @@ fn info(a: &Info) -> Result<(), Failure> {
         }
         None => line("architecture", "not recognised"),
     }
+    if let Some(table) = model.hyper_parameters.get(SHORTEST_DISTANCES).and_then(|t| t.as_object()) {
+        let pairs: Vec<String> = table
+            .iter()
+            .take(24)
+            .map(|(p, d)| format!("{p} {:.3}", d.as_f64().unwrap_or(f64::NAN)))
+            .collect();
+        line("shortest distances", &format!("{} Å", pairs.join(", ")));
+    }
     line("precision", &precision(&model));
     line("numbers", &format!("{} in {} tensors", model.parameters(), model.tensors.len()));
     line("licence", model.licence.as_deref().unwrap_or("not stated in the file"));
@@ -144,9 +163,52 @@ fn import(a: &Import) -> Result<(), Failure> {
     };
     model.species = summary.species;
     model.licence = a.licence.clone().or(model.licence);
+    if let Some(training) = &a.training {
+        let shortest = shortest_distances(training)?;
+        let table = shortest.iter().map(|(pair, d)| (pair.clone(), serde_json::json!(d))).collect();
+        model.hyper_parameters.insert(SHORTEST_DISTANCES.to_owned(), serde_json::Value::Object(table));
+    }
     model
         .save(&a.output)
         .map_err(|e| Failure::other(format!("cannot write `{}`: {e}", a.output.display())))?;
     eprintln!("{}: {title}, {} numbers", a.output.display(), model.parameters());
     Ok(())
+}
+
+/// Distances beyond this are not looked for, Å.
+const LONGEST: f64 = 4.0;
+
+/// The shortest distance, Å, of each pair of elements in the structures of a file, by "A-B" in alphabetical order.
+fn shortest_distances(path: &Path) -> Result<BTreeMap<String, f64>, Failure> {
+    let mut shortest: BTreeMap<String, f64> = BTreeMap::new();
+    let mut reader = caloron_io::open(path)?;
+    let mut frames = 0;
+    while let Some(frame) = reader.next_frame()? {
+        frames += 1;
+        let mut symbols: Vec<&String> = frame.symbols.iter().collect();
+        symbols.sort();
+        symbols.dedup();
+        let species = symbols.iter().map(|s| Species { symbol: (*s).clone(), number: None, mass: 1.0 });
+        let kind = |s: &String| symbols.binary_search(&s).unwrap_or(0) as u16;
+        let system = System::new(species.collect(), frame.symbols.iter().map(kind).collect());
+        let mut list = NeighborList::new(LONGEST, 0.0, Search::Auto);
+        list.update(&system, &frame.positions, &frame.cell);
+        for (k, &center) in list.centers().iter().enumerate() {
+            let a = list.atom(center);
+            for &site in list.row(k) {
+                let b = list.atom(site);
+                let (x, y) = (list.sites()[center as usize].position, list.sites()[site as usize].position);
+                let d = (0..3).map(|c| (x[c] - y[c]).powi(2)).sum::<f64>().sqrt();
+                let (s, t) = (&frame.symbols[a], &frame.symbols[b]);
+                if s <= t {
+                    let known = shortest.entry(format!("{s}-{t}")).or_insert(d);
+                    *known = known.min(d);
+                }
+            }
+        }
+    }
+    if frames == 0 {
+        return Err(Failure::input(format!("`{}` holds no structure", path.display())));
+    }
+    Ok(shortest)
 }

@@ -1,5 +1,5 @@
 //! `caloron relax STRUCTURES --potential FILE.toml`
-use super::structures::{Item, Structures};
+use super::structures::{Item, Structures, too_close};
 use super::{Threads, output_file};
 use crate::{Failure, frames};
 use caloron_engine::minimize::{CellSpec, DeformSpec, MethodSpec, MinimizeSpec, relax};
@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Structures to relax
+    /// Structures to relax, or a folder of them
     structures: PathBuf,
     /// File with the `[[potential]]` tables of an input file
     #[arg(long, short, value_name = "FILE.toml")]
@@ -70,6 +70,7 @@ fn quantity<D: Dimension>(text: &str, option: &str) -> Result<Quantity<D>, Failu
 struct Relaxed {
     frame: Frame,
     line: String,
+    warning: Option<String>,
     converged: bool,
 }
 
@@ -103,6 +104,9 @@ pub(super) fn execute(a: &Arguments) -> Result<(), Failure> {
         |item| minimize(item, &spec),
         |done: Relaxed| {
             println!("{}", done.line);
+            if let Some(warning) = &done.warning {
+                eprintln!("warning: {warning}");
+            }
             unconverged += u64::from(!done.converged);
             match &mut writer {
                 Some(w) => w.write(&done.frame).map_err(Failure::from),
@@ -174,5 +178,7 @@ fn minimize(item: &mut Item<'_>, spec: &MinimizeSpec) -> Result<Relaxed, Failure
         end.evaluations,
         end.outcome
     );
-    Ok(Relaxed { frame, line, converged: end.converged })
+    let warning =
+        too_close(&system, item.evaluator, &end.state).map(|w| format!("frame {index}, relaxed: {w}"));
+    Ok(Relaxed { frame, line, warning, converged: end.converged })
 }

@@ -9,12 +9,14 @@ use super::structure::{Start, Structure, check_exists, check_places, check_reach
 use super::velocities::momentum;
 use caloron_engine::guard::Limits;
 use caloron_engine::verdict::Thresholds;
+use caloron_engine::watch::{Settings, Watch, WatchSpec, has_committee};
 use caloron_engine::{
     Cell, Evaluator, Potential, Properties, Quantity, SpecError, State, System, UnitSystem, Vec3, neighbors,
 };
-use caloron_io::Frame;
+use caloron_io::{Format, Frame};
 use caloron_potentials::BuildContext;
 use caloron_potentials::force_field::{ForceFieldSpec, MolecularModel, NamedPotential};
+use caloron_potentials::ml::checkpoint::ModelCache;
 use caloron_potentials::selection::{Atoms, Scaled, Selected};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
@@ -54,6 +56,8 @@ pub struct Plan {
     pub output: OutputPlan,
     /// Limits that stop the run.
     pub guard: Limits,
+    /// What is watched while a learned potential drives the run.
+    pub watch: Settings,
     /// Thresholds of the verdict.
     pub verdict: Thresholds,
     /// Where the run comes from.
@@ -91,8 +95,8 @@ pub struct Evaluation {
     pub citations: Vec<String>,
     /// What the user should worry about.
     pub warnings: Vec<String>,
-    /// Files that were read, with their SHA-256.
-    pub files: Vec<(PathBuf, String)>,
+    /// Files that were read.
+    pub files: Vec<PathBuf>,
 }
 
 /// SHA-256 of bytes, hexadecimal.
@@ -165,11 +169,8 @@ fn assemble(document: &Document, source: &Source, directory: &Path) -> Result<Pl
     if document.seed.is_none() {
         notes.push("no seed is given: the run uses seed 0".into());
     }
-    let output = document
-        .output
-        .build(state.cell().is_fully_periodic(), &mut warnings)
-        .map_err(|e| e.within("output"))?;
     let guard = document.guard.build(units).map_err(|e| e.within("guard"))?;
+    let watch = watch(&document.guard.learned).map_err(|e| e.within("learned").within("guard"))?;
     let verdict = verdict(&document.verdict).map_err(|e| e.within("verdict"))?;
     let skin = skin(&document.neighbors, units)?;
     if let Some(skin) = document.neighbors.skin.map(Quantity::internal) {
@@ -177,11 +178,17 @@ fn assemble(document: &Document, source: &Source, directory: &Path) -> Result<Pl
     }
     let search = document.neighbors.search.into();
     let (positions, cell) = (state.positions(), state.cell());
-    let parts = Parts { units, directory, system: &system, positions, cell, skin, search };
+    let models = &ModelCache::default();
+    let parts = Parts { units, directory, system: &system, positions, cell, skin, search, models };
     let own = parts.force_field(force_field.as_ref()).map_err(|e| e.within("system"))?;
     let mut terms = parts.terms(&document.potential, own, files)?;
     warnings.append(&mut terms.warnings);
     let evaluator = Evaluator::with_groups(terms.potentials, skin, document.neighbors.search.into());
+    let committee = has_committee(&evaluator);
+    let saved = Watch::new(watch.clone(), &system, &evaluator, units).map(|_| watch.file.as_path());
+    let periodic = state.cell().is_fully_periodic();
+    let output = document.output.build(periodic, committee, saved, &mut warnings);
+    let output = output.map_err(|e| if e.key.starts_with("guard.") { e } else { e.within("output") })?;
     let mut citations: Vec<String> = terms.citations;
     citations.extend(system.solver().cite().into_iter().map(str::to_owned));
     let mut stages = Vec::new();
@@ -215,12 +222,23 @@ fn assemble(document: &Document, source: &Source, directory: &Path) -> Result<Pl
         stages,
         output,
         guard,
+        watch,
         verdict,
         provenance,
         citations,
         warnings,
         notes,
     })
+}
+
+/// The settings of the guard of learned potentials.
+fn watch(spec: &WatchSpec) -> Result<Settings, SpecError> {
+    let settings = spec.build()?;
+    if Format::from_path(&settings.file).is_ok_and(|f| f.name() == "extxyz") {
+        return Ok(settings);
+    }
+    let message = format!("frames are saved as extended XYZ, not as `{}`", settings.file.display());
+    Err(SpecError::new("frames.file", message).hint("write a name that ends in .extxyz"))
 }
 
 fn check_stage_names(document: &Document) -> Result<(), SpecError> {
@@ -254,6 +272,7 @@ struct Parts<'a> {
     cell: &'a Cell,
     skin: f64,
     search: neighbors::Search,
+    models: &'a ModelCache,
 }
 
 struct Terms {
@@ -306,6 +325,7 @@ impl Parts<'_> {
             cell: self.cell,
             units: self.units,
             directory: self.directory,
+            models: self.models,
             files,
         };
         let mut terms =
@@ -481,6 +501,8 @@ pub struct PotentialFile {
     pub directory: PathBuf,
     /// What it says.
     pub document: PotentialDocument,
+    /// Model files it names, read once for all structures.
+    models: ModelCache,
 }
 
 impl PotentialFile {
@@ -502,7 +524,7 @@ impl PotentialFile {
     /// When it says something wrong.
     pub fn parse(source: Source, directory: impl Into<PathBuf>) -> Result<Self, InputError> {
         let document = PotentialDocument::parse(&source)?;
-        Ok(Self { source, directory: directory.into(), document })
+        Ok(Self { source, directory: directory.into(), document, models: ModelCache::default() })
     }
     /// The interactions for a structure.
     ///
@@ -540,6 +562,7 @@ impl PotentialFile {
             cell: &structure.cell,
             skin: skin(&document.neighbors, units)?,
             search: document.neighbors.search.into(),
+            models: &self.models,
         };
         let own = parts.force_field(force_field.as_ref())?;
         let terms = parts.terms(&document.potential, own, files)?;
@@ -551,7 +574,7 @@ impl PotentialFile {
             evaluator,
             citations: terms.citations,
             warnings,
-            files: hashed(terms.files)?,
+            files: terms.files,
         })
     }
 }

@@ -54,7 +54,7 @@ pub struct ThermoSpec {
     /// Steps between two lines.
     pub every: u64,
     /// The columns, in this order. Default: step, time, temperature, potential_energy, kinetic_energy,
-    /// total_energy, conserved, and in a periodic cell pressure and volume.
+    /// total_energy, conserved, in a periodic cell pressure and volume, and with a committee force_spread and energy_spread.
     pub columns: Option<Vec<ThermoColumn>>,
 }
 
@@ -88,6 +88,10 @@ pub enum ThermoColumn {
     Cell,
     /// Largest force on an atom.
     MaxForce,
+    /// Largest spread of the force on an atom of a committee.
+    ForceSpread,
+    /// Spread of the energy of a committee, for each atom.
+    EnergySpread,
 }
 
 /// When checkpoints are written. One more is written at the end.
@@ -192,7 +196,14 @@ pub struct ThermoPlan {
 
 impl OutputSpec {
     /// Checks everything that can be checked before the run; errors are relative to `[output]`.
-    pub(crate) fn build(&self, periodic: bool, warnings: &mut Vec<String>) -> Result<OutputPlan, SpecError> {
+    /// `saved` is the file of frames that the guard saves, if it may.
+    pub(crate) fn build(
+        &self,
+        periodic: bool,
+        committee: bool,
+        saved: Option<&Path>,
+        warnings: &mut Vec<String>,
+    ) -> Result<OutputPlan, SpecError> {
         let mut names: Vec<(String, PathBuf)> = Vec::new();
         let mut trajectories = Vec::new();
         for (k, t) in self.trajectory.0.iter().enumerate() {
@@ -205,10 +216,15 @@ impl OutputSpec {
             trajectories.push(t.build(warnings).map_err(|e| e.within(&key))?);
             names.push((format!("{key}.file"), t.file.clone()));
         }
-        let thermo =
-            self.thermo.as_ref().map(|t| t.build(periodic)).transpose().map_err(|e| e.within("thermo"))?;
+        let thermo = self
+            .thermo
+            .as_ref()
+            .map(|t| t.build(periodic, committee))
+            .transpose()
+            .map_err(|e| e.within("thermo"))?;
         names.extend(self.thermo.iter().map(|t| ("thermo.file".to_owned(), t.file.clone())));
         names.extend(self.log.iter().map(|l| ("log".to_owned(), l.clone())));
+        names.extend(saved.map(|f| ("guard.learned.frames.file".to_owned(), f.to_owned())));
         for (k, (key, file)) in names.iter().enumerate() {
             check_name(key, file)?;
             if let Some((other, _)) = names[..k].iter().find(|(_, f)| f == file) {
@@ -305,7 +321,7 @@ impl TrajectorySpec {
 }
 
 impl ThermoSpec {
-    fn build(&self, periodic: bool) -> Result<ThermoPlan, SpecError> {
+    fn build(&self, periodic: bool, committee: bool) -> Result<ThermoPlan, SpecError> {
         use ThermoColumn as C;
         if self.every == 0 {
             return Err(every_zero("every"));
@@ -325,6 +341,9 @@ impl ThermoSpec {
                 if periodic {
                     all.extend([C::Pressure, C::Volume]);
                 }
+                if committee {
+                    all.extend([C::ForceSpread, C::EnergySpread]);
+                }
                 all
             }
             Some(columns) if columns.is_empty() => {
@@ -343,6 +362,13 @@ impl ThermoSpec {
                             "this column needs a cell that is periodic in all directions",
                         )
                         .hint("remove it"));
+                    }
+                    if !committee && [C::ForceSpread, C::EnergySpread].contains(c) {
+                        return Err(SpecError::new(
+                            format!("columns[{k}]"),
+                            "this column needs a committee of potentials",
+                        )
+                        .hint("remove it, or add a [potential.committee]"));
                     }
                 }
                 columns.clone()

@@ -1,6 +1,7 @@
 //! Running: the output directory, observers that write files, checkpoints, the loop over stages.
 mod checkpoint;
 mod directory;
+mod guard;
 mod report;
 mod session;
 mod signals;
@@ -11,6 +12,7 @@ mod trajectory;
 
 pub use checkpoint::{CheckpointError, Store};
 pub use directory::Record;
+pub use guard::{Guard, OutsideDomain};
 pub use session::Session;
 pub use stage::StageRun;
 pub use terminal::{Terminal, cell_text, clock, short};

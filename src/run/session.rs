@@ -1,6 +1,7 @@
 //! A run from its first step, or from a checkpoint, to its verdict.
 use super::checkpoint::{CheckpointError, Store};
 use super::directory::{self, Record};
+use super::guard::{Guard, OutsideDomain};
 use super::report::Report;
 use super::stage::StageRun;
 use super::terminal::Terminal;
@@ -11,6 +12,7 @@ use crate::failure::chain;
 use crate::input::{InputFile, Plan, Source};
 use crate::{Failure, frames};
 use caloron_engine::error::BoxError;
+use caloron_engine::watch::{Watch, has_committee};
 use caloron_engine::{Archive, EngineError, Flow, Observer, Properties, Simulation, UnitSystem, guard};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -34,11 +36,18 @@ struct Outputs {
     trajectories: Trajectories,
     report: Report,
     terminal: Terminal,
+    guard: Option<Guard>,
 }
 
 impl Outputs {
-    fn observers(&mut self) -> [&mut dyn Observer; 4] {
-        [&mut self.thermo, &mut self.trajectories, &mut self.report, &mut self.terminal]
+    fn observers(&mut self) -> [&mut dyn Observer; 5] {
+        [&mut self.thermo, &mut self.trajectories, &mut self.report, &mut self.terminal, &mut self.guard]
+    }
+    /// Shows what the guard has to say.
+    fn warn(&mut self) {
+        for message in self.guard.iter_mut().flat_map(Guard::take_messages) {
+            self.terminal.warn(&message);
+        }
     }
     fn archive(&mut self, archive: &mut Archive) -> Result<(), BoxError> {
         archive.section("outputs")?;
@@ -106,7 +115,9 @@ impl Session {
         reopen: bool,
     ) -> Result<Self, Failure> {
         let failed = |e: BoxError| Failure::other(chain(e.as_ref()));
-        let terminal = Terminal::new(plan.units, options.quiet, &directory.join(&plan.output.log))
+        let committee = has_committee(&plan.evaluator);
+        let log = directory.join(&plan.output.log);
+        let terminal = Terminal::new(plan.units, options.quiet, committee, &log)
             .map_err(|e| Failure::other(format!("cannot write the log: {e}")))?;
         if !reopen {
             terminal.banner(&plan, options.threads);
@@ -129,12 +140,14 @@ impl Session {
             }
             trajectories.0.push(one);
         }
+        let watch = Watch::new(plan.watch, &plan.system, &plan.evaluator, plan.units);
+        let guard = watch.map(|w| Guard::new(w, directory, record, plan.units, &plan.system));
         let grid = plan.output.thermo.as_ref().map_or(20, |t| t.every);
         let simulation =
             Simulation::new(plan.system, plan.state, plan.evaluator, plan.seed).guarded(plan.guard);
         let report = Report::new(directory, plan.units, plan.verdict, grid, &simulation);
         Ok(Self {
-            outputs: Outputs { thermo, trajectories, report, terminal },
+            outputs: Outputs { thermo, trajectories, report, terminal, guard },
             store: Store::new(directory, plan.output.checkpoints_kept),
             checkpoint_every: plan.output.checkpoint_every,
             checkpoint_steps: plan.output.checkpoint_steps,
@@ -171,7 +184,10 @@ impl Session {
         if end? == End::Interrupted {
             return Ok(End::Interrupted);
         }
-        let Outputs { report, terminal, .. } = &mut self.outputs;
+        let Outputs { report, terminal, guard, .. } = &mut self.outputs;
+        for line in guard.iter().flat_map(Guard::summary) {
+            terminal.report(&line);
+        }
         report.end_stage(&self.simulation, &self.stages[k], terminal)?;
         self.simulation.stage += 1;
         self.simulation.stage_step = 0;
@@ -187,17 +203,22 @@ impl Session {
         }
         self.outputs.trajectories.set_stage(plan.output.trajectory_every);
         self.outputs.terminal.begin(plan, k, &self.simulation);
+        if let Some(guard) = &mut self.outputs.guard {
+            guard.begin_stage(plan.stage.sampler.time_step().is_some(), self.simulation.stage_step > 0);
+        }
         if self.simulation.stage_step == 0 {
             self.outputs.report.begin_stage();
             // files hold the start of the run once; later stages begin where the one before ended
             let mut all = self.outputs.observers();
             let watching = if k == 0 { &mut all[..] } else { &mut all[2..] };
             let opened = self.simulation.open(&mut plan.stage, watching);
+            self.outputs.warn();
             opened.map_err(|e| self.failure(&e))?;
         }
         let mut flow = Flow::Continue;
         while flow == Flow::Continue && self.simulation.stage_step < self.stages[k].stage.steps {
             let step = self.simulation.step(&mut self.stages[k].stage, &mut self.outputs.observers());
+            self.outputs.warn();
             flow = step.map_err(|e| self.failure(&e))?;
             self.outputs.terminal.tick(&self.simulation);
             let stop = signals::stop_requested();
@@ -252,6 +273,15 @@ impl Session {
     fn failure(&mut self, error: &EngineError) -> Failure {
         // what was written so far stays readable; the checkpoint before is the one to go back to
         let _ = self.outputs.finish();
+        if let EngineError::Observer { source, .. } = error
+            && let Some(outside) = source.downcast_ref::<OutsideDomain>()
+        {
+            return Failure::simulation(format!("the potential is used outside of its domain\n{outside}"))
+                .hint(format!(
+                    "the frame is in `{}`; `[guard.learned]` says what stops a run",
+                    outside.frames.display()
+                ));
+        }
         let EngineError::Diverged { cause, .. } = error else {
             return simulation_failure(error).hint(format!(
                 "`caloron resume {}` continues from the newest checkpoint",

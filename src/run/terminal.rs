@@ -3,6 +3,7 @@ use super::stage::StageRun;
 use crate::input::Plan;
 use caloron_engine::error::BoxError;
 use caloron_engine::units::FEMTOSECOND;
+use caloron_engine::watch::largest_force_spread;
 use caloron_engine::{Cell, Flow, Frame, Observer, Properties, Simulation, UnitSystem};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::cell::RefCell;
@@ -19,6 +20,8 @@ const LINES: u64 = 20;
 pub struct Terminal {
     units: UnitSystem,
     quiet: bool,
+    /// Shows the spread of the forces of a committee.
+    committee: bool,
     log: RefCell<File>,
     every: u64,
     bar: Option<ProgressBar>,
@@ -37,11 +40,12 @@ impl Terminal {
     ///
     /// # Errors
     /// When the log cannot be written.
-    pub fn new(units: UnitSystem, quiet: bool, log: &Path) -> std::io::Result<Self> {
+    pub fn new(units: UnitSystem, quiet: bool, committee: bool, log: &Path) -> std::io::Result<Self> {
         let now = Instant::now();
         Ok(Self {
             units,
             quiet,
+            committee,
             log: RefCell::new(OpenOptions::new().create(true).append(true).open(log)?),
             every: 1,
             bar: None,
@@ -62,8 +66,9 @@ impl Terminal {
         self.print(&format!("caloron {}: {title}", env!("CARGO_PKG_VERSION")));
         self.print(&format!("  {} atoms, cell {cell}", plan.system.len()));
         self.print(&format!(
-            "  potential {}, double precision, {threads} thread{plural}",
-            plan.potentials.join(" + ")
+            "  potential {}, {} precision, {threads} thread{plural}",
+            plan.potentials.join(" + "),
+            if plan.evaluator.potentials().any(|p| p.single_precision()) { "single" } else { "double" }
         ));
         for line in plan.evaluator.potentials().flat_map(|p| p.describe()) {
             self.print(&format!("    {line}"));
@@ -101,7 +106,7 @@ impl Terminal {
             plan.stage.sampler.notation(),
             if done > 0 { format!(", {done} done") } else { String::new() }
         ));
-        self.print(&header(self.units));
+        self.print(&header(self.units, self.committee));
         if !self.quiet && std::io::stderr().is_terminal() {
             let bar = ProgressBar::new(steps).with_position(done);
             if let Ok(style) =
@@ -181,7 +186,7 @@ impl Observer for Terminal {
         step.is_multiple_of(self.every)
     }
     fn needs(&self) -> Properties {
-        Properties::VIRIAL
+        if self.committee { Properties::VIRIAL | Properties::EXTRAS } else { Properties::VIRIAL }
     }
     fn observe(&mut self, frame: &Frame<'_>) -> Result<Flow, BoxError> {
         if self.start.is_none() {
@@ -189,18 +194,23 @@ impl Observer for Terminal {
         }
         self.drift = frame.conserved.zip(self.start).map(|(now, start)| now - start);
         self.temperature = frame.kt() / self.units.boltzmann();
-        self.print(&line(frame, self.units));
+        self.print(&line(frame, self.units, self.committee));
         Ok(Flow::Continue)
     }
 }
 
-fn header(units: UnitSystem) -> String {
+fn header(units: UnitSystem, committee: bool) -> String {
     let time = format!("time/{}", units.time_label());
     let t = format!("T/{}", units.temperature_label());
     let e = units.energy_label();
     let p = format!("P/{}", units.pressure_label());
+    let spread = if committee {
+        format!(" {:>14}", format!("spread/{e}/{}", units.length_label()))
+    } else {
+        String::new()
+    };
     format!(
-        "{:>10} {time:>12} {t:>10} {:>16} {:>16} {:>18} {p:>14}",
+        "{:>10} {time:>12} {t:>10} {:>16} {:>16} {:>18} {p:>14}{spread}",
         "step",
         format!("potential/{e}"),
         format!("kinetic/{e}"),
@@ -208,10 +218,12 @@ fn header(units: UnitSystem) -> String {
     )
 }
 
-fn line(frame: &Frame<'_>, units: UnitSystem) -> String {
+fn line(frame: &Frame<'_>, units: UnitSystem, committee: bool) -> String {
     let optional = |x: Option<f64>, digits: usize| x.map_or("-".to_owned(), |x| format!("{x:.digits$}"));
+    let spread = largest_force_spread(frame).filter(|_| committee);
+    let spread = spread.map_or(String::new(), |(_, s)| format!(" {s:>14.4}"));
     format!(
-        "{:>10} {:>12.4} {:>10.4} {:>16.6} {:>16.6} {:>18} {:>14}",
+        "{:>10} {:>12.4} {:>10.4} {:>16.6} {:>16.6} {:>18} {:>14}{spread}",
         frame.state.step,
         frame.state.time / units.time(),
         frame.kt() / units.boltzmann(),

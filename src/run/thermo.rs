@@ -2,6 +2,7 @@
 use crate::input::ThermoColumn as Column;
 use caloron_engine::error::BoxError;
 use caloron_engine::units::{ATOMIC_MASS, UnitSystem};
+use caloron_engine::watch::{energy_spread, largest_force_spread};
 use caloron_engine::{Archive, Flow, Frame, Observer, Properties};
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
@@ -39,6 +40,8 @@ fn headers(column: Column, units: UnitSystem) -> Vec<String> {
             .chain(["alpha", "beta", "gamma"].map(|k| named(k, "deg")))
             .collect(),
         Column::MaxForce => one("max_force", "eV_A"),
+        Column::ForceSpread => one("force_spread", "eV_A"),
+        Column::EnergySpread => one("energy_spread", "eV_atom"),
     }
 }
 
@@ -75,6 +78,8 @@ fn values(column: Column, frame: &Frame<'_>, units: UnitSystem, mut put: impl Fn
         Column::MaxForce => {
             put(Some(frame.outputs.forces.iter().map(|f| f.norm_squared()).fold(0.0, f64::max).sqrt()));
         }
+        Column::ForceSpread => put(largest_force_spread(frame).map(|s| s.1)),
+        Column::EnergySpread => put(energy_spread(frame)),
     }
 }
 
@@ -145,8 +150,11 @@ impl Observer for Thermo {
         self.every > 0 && step.is_multiple_of(self.every)
     }
     fn needs(&self) -> Properties {
-        let virial = self.columns.iter().any(|c| matches!(c, Column::Pressure | Column::Stress));
-        if virial { Properties::VIRIAL } else { Properties::empty() }
+        self.columns.iter().fold(Properties::empty(), |all, c| match c {
+            Column::Pressure | Column::Stress => all | Properties::VIRIAL,
+            Column::ForceSpread | Column::EnergySpread => all | Properties::EXTRAS,
+            _ => all,
+        })
     }
     fn observe(&mut self, frame: &Frame<'_>) -> Result<Flow, BoxError> {
         self.line.clear();

@@ -314,6 +314,11 @@ impl NeighborList {
             + self.blocks.iter().map(Block::bytes).sum::<usize>()
             + self.reference.capacity() * size_of::<Vec3>()
     }
+    /// Forgets the last build: the next update builds anew.
+    pub fn forget(&mut self) {
+        self.reference.clear();
+        self.restored = None;
+    }
     /// Saves or restores the geometry of the last build, from which the same list is built again, so that a restarted
     /// run sees the same rows and rebuilds at the same steps.
     ///

@@ -358,7 +358,14 @@ fn suspects(v: &mut Verdict, recorder: &Recorder, c: &Circumstances) {
         );
     }
     if energy_fault && c.single_precision {
-        add(Cause::Precision, "forces are computed in single precision; compare with double".into());
+        let what = if large_step { "may not be" } else { "is not" };
+        add(
+            Cause::Precision,
+            format!(
+                "forces are computed in single precision, which {what} enough for the drift that is asked for: use \
+                 `precision = \"f64\"`, or allow more with `[verdict] drift_warn`"
+            ),
+        );
     }
     if energy_fault && !large_step && !c.truncated && !c.single_precision {
         add(

@@ -39,6 +39,7 @@ fn build(text: &str) -> Result<Box<dyn Potential>, SpecError> {
     // the restraints are built around places a little off the atoms, so that they act
     let positions: Vec<_> = state.positions().iter().map(|r| r - Vec3::new(0.3, -0.2, 0.4)).collect();
     spec.build(&mut BuildContext {
+        models: &Default::default(),
         system: &system,
         positions: &positions,
         cell: state.cell(),

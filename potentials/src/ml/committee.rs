@@ -7,20 +7,26 @@
 //! - spread of the force on an atom s_i = √(Σ_m |F_mi − F̄_i|²/M), eV/Å,
 //! - spread of the energy √(Σ_m (E_m − Ē)²/M)/N for N atoms, eV per atom.
 //!
-//! Source: Schran, Brezina and Marsalek, J. Chem. Phys. 153, 104105 (2020), doi 10.1063/5.0016004.
+//! Spreads of few similar models are smaller than their errors. A calibration multiplies them with factors that make them right on
+//! average for labelled structures: α² = Σ |F_i − F̄_i|²/Σ s_i² over all atoms, and so for the energies (`caloron model calibrate`).
+//!
+//! Sources: Schran, Brezina and Marsalek, J. Chem. Phys. 153, 104105 (2020), doi 10.1063/5.0016004; Imbalzano et al., J. Chem.
+//! Phys. 154, 074102 (2021), doi 10.1063/5.0036522 (calibration).
 use crate::{BuildContext, PotentialSpec};
 use caloron_engine::quantity::Force;
+use caloron_engine::watch::{ENERGY_SPREAD, FORCE_SPREAD};
 use caloron_engine::{
-    Extra, ExtraSpec, Input, Mat3, Outputs, Potential, PotentialError, Properties, Quantity, Scope,
-    SpecError, Vec3, parallel,
+    Archive, ArchiveError, Domain, Extra, ExtraSpec, Input, Mat3, Outputs, Potential, PotentialError,
+    Properties, Quantity, Scope, SpecError, Vec3, parallel,
 };
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
 
 const NAME: &str = "committee";
 static EXTRAS: [ExtraSpec; 2] = [
-    ExtraSpec { name: "force_spread", scope: Scope::Atom, components: 1, unit: "eV/Å" },
-    ExtraSpec { name: "energy_spread", scope: Scope::System, components: 1, unit: "eV/atom" },
+    ExtraSpec { name: FORCE_SPREAD, scope: Scope::Atom, components: 1, unit: "eV/Å" },
+    ExtraSpec { name: ENERGY_SPREAD, scope: Scope::System, components: 1, unit: "eV/atom" },
 ];
 
 /// The mean of several potentials, with the spread of their forces and energies.
@@ -29,9 +35,28 @@ static EXTRAS: [ExtraSpec; 2] = [
 pub struct CommitteeSpec {
     /// The potentials, at least two, each as in a `[[potential]]` table: `{ nep = { file = "a.txt" } }`.
     pub members: Vec<PotentialSpec>,
-    /// Stop when the forces on an atom are farther apart than this. Default: never.
+    /// Stop when the forces on an atom are farther apart than this, whatever `[guard.learned]` says. Default: never.
     #[serde(default)]
     pub max_force_spread: Option<Quantity<Force>>,
+    /// File of `caloron model calibrate`, relative to the input file: spreads are multiplied by its factors. Default: they are not.
+    #[serde(default)]
+    pub calibration: Option<PathBuf>,
+}
+
+/// Factors that make the spreads of a committee the errors it has on average.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Calibration {
+    /// Factor of the spread of forces.
+    pub force_factor: f64,
+    /// Factor of the spread of the energy.
+    pub energy_factor: f64,
+    /// Members of the committee.
+    pub members: usize,
+    /// Labelled structures it was made from.
+    pub structures: usize,
+    /// Atoms in all of them.
+    pub atoms: usize,
 }
 
 impl CommitteeSpec {
@@ -59,7 +84,35 @@ impl CommitteeSpec {
             spec.build(context).map_err(|e| e.within(&format!("[{k}]")).within("members"))
         };
         let members: Vec<_> = self.members.iter().enumerate().map(build).collect::<Result<_, _>>()?;
-        Ok(Committee::new(members, limit))
+        let mut committee = Committee::new(members, limit);
+        if let Some(file) = &self.calibration {
+            committee.calibration = Some(self.read_calibration(context, file)?);
+        }
+        Ok(committee)
+    }
+    fn read_calibration(
+        &self,
+        context: &mut BuildContext<'_>,
+        file: &Path,
+    ) -> Result<Calibration, SpecError> {
+        let text = context.read("calibration", file)?;
+        let wrong = |what: String| {
+            SpecError::new("calibration", format!("`{}`: {what}", file.display()))
+                .hint("make it with `caloron model calibrate`")
+        };
+        let c: Calibration = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
+        if c.members != self.members.len() {
+            return Err(wrong(format!(
+                "it is of a committee of {} members, this one has {}",
+                c.members,
+                self.members.len()
+            )));
+        }
+        let good = |x: f64| x > 0.0 && x.is_finite();
+        if !good(c.force_factor) || !good(c.energy_factor) {
+            return Err(wrong("its factors must be positive".to_owned()));
+        }
+        Ok(c)
     }
 }
 
@@ -69,13 +122,27 @@ pub struct Committee {
     outputs: Vec<Outputs>,
     /// Largest spread of the force on an atom that is let through, eV/Å.
     limit: Option<f64>,
+    calibration: Option<Calibration>,
+    domain: Option<Domain>,
 }
 
 impl Committee {
     /// The mean of potentials; with a limit on the spread of the force on an atom, eV/Å.
     pub fn new(members: Vec<Box<dyn Potential>>, limit: Option<f64>) -> Self {
         let outputs = members.iter().map(|_| Outputs::default()).collect();
-        Self { members, outputs, limit }
+        let domains = members.iter().filter_map(|m| m.domain());
+        let domain = domains.fold(None, |all: Option<Domain>, d| Some(all.unwrap_or_default().and(d)));
+        Self { members, outputs, limit, calibration: None, domain }
+    }
+    /// Multiplies spreads by the factors of a calibration.
+    #[must_use]
+    pub fn calibrated(mut self, calibration: Calibration) -> Self {
+        self.calibration = Some(calibration);
+        self
+    }
+    /// Factors of the spreads of forces and energy.
+    fn factors(&self) -> [f64; 2] {
+        self.calibration.map_or([1.0; 2], |c| [c.force_factor, c.energy_factor])
     }
     /// Squared spread of the force on atom i, of the members' forces.
     fn force_variance(outputs: &[Outputs], i: usize) -> f64 {
@@ -107,6 +174,7 @@ impl Potential for Committee {
         out: &mut Outputs,
     ) -> Result<(), PotentialError> {
         let atoms = input.system.len();
+        let [force_factor, energy_factor] = self.factors();
         let spread = self.limit.is_some() || want.contains(Properties::EXTRAS);
         let mut need = want.difference(Properties::EXTRAS);
         if spread {
@@ -140,23 +208,26 @@ impl Potential for Committee {
         }
         if let Some(limit) = self.limit
             && let Some((atom, variance)) = parallel::largest(atoms, |i| Self::force_variance(outputs, i))
-            && variance.sqrt() > limit
+            && force_factor * variance.sqrt() > limit
         {
             let species = &input.system.species()[usize::from(input.system.types()[atom])].symbol;
             return Err(PotentialError::Geometry {
                 potential: NAME,
                 reason: format!(
                     "the members disagree by {:.4} eV/Å in the force on atom {atom} ({species}), more than `max_force_spread` = {limit}",
-                    variance.sqrt()
+                    force_factor * variance.sqrt()
                 ),
             });
         }
         if want.contains(Properties::EXTRAS) {
             let mut values = vec![0.0; atoms];
-            parallel::for_each_mut(&mut values, |i, s| *s = Self::force_variance(outputs, i).sqrt());
+            parallel::for_each_mut(&mut values, |i, s| {
+                *s = force_factor * Self::force_variance(outputs, i).sqrt()
+            });
             out.extras.push(Extra { spec: &EXTRAS[0], values });
             let variance = outputs.iter().map(|o| (o.energy - energy).powi(2)).sum::<f64>() * part;
-            out.extras.push(Extra { spec: &EXTRAS[1], values: vec![variance.sqrt() / atoms.max(1) as f64] });
+            let spread = energy_factor * variance.sqrt() / atoms.max(1) as f64;
+            out.extras.push(Extra { spec: &EXTRAS[1], values: vec![spread] });
         }
         Ok(())
     }
@@ -169,6 +240,18 @@ impl Potential for Committee {
     fn jumps_at_cutoff(&self) -> bool {
         self.members.iter().any(|m| m.jumps_at_cutoff())
     }
+    fn domain(&self) -> Option<&Domain> {
+        self.domain.as_ref()
+    }
+    fn single_precision(&self) -> bool {
+        self.members.iter().any(|m| m.single_precision())
+    }
+    fn forget(&mut self) {
+        self.members.iter_mut().for_each(|m| m.forget());
+    }
+    fn archive(&mut self, archive: &mut Archive) -> Result<(), ArchiveError> {
+        self.members.iter_mut().try_for_each(|m| m.archive(archive))
+    }
     fn citations(&self) -> Vec<&'static str> {
         let mut all: Vec<&'static str> = self.members.iter().flat_map(|m| m.citations()).collect();
         all.push("Schran, Brezina and Marsalek, J. Chem. Phys. 153, 104105 (2020), doi 10.1063/5.0016004");
@@ -177,6 +260,13 @@ impl Potential for Committee {
     }
     fn describe(&self) -> Vec<String> {
         let mut lines = vec![format!("committee: the mean of {} potentials", self.members.len())];
+        lines.push(match self.calibration {
+            None => "committee: spreads are not calibrated".to_owned(),
+            Some(c) => format!(
+                "committee: spreads calibrated on {} structures, times {:.3} (forces) and {:.3} (energy)",
+                c.structures, c.force_factor, c.energy_factor
+            ),
+        });
         lines.extend(self.members.iter().flat_map(|m| m.describe()));
         lines
     }

@@ -6,6 +6,8 @@ pub mod architecture;
 pub mod checkpoint;
 pub mod chgnet;
 pub mod committee;
+pub mod device;
+pub mod domain;
 pub mod equivariant;
 pub mod graph;
 pub mod kernels;

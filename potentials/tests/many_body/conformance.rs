@@ -87,6 +87,7 @@ fn outputs<P: Potential + 'static>(
     let each = frames.iter().map(|frame| {
         let system = system(species, &frame.symbols);
         let mut context = BuildContext {
+            models: &Default::default(),
             system: &system,
             positions: &[],
             cell: &Cell::open(),

@@ -98,6 +98,7 @@ pub fn system(species: &[&str], symbols: &[String]) -> System {
 pub fn build(toml: &str, directory: &Path, system: &System) -> Result<Box<dyn Potential>, SpecError> {
     let spec: PotentialSpec = toml::from_str(toml).unwrap();
     let mut context = BuildContext {
+        models: &Default::default(),
         system,
         positions: &[],
         cell: &Cell::open(),

@@ -113,6 +113,7 @@ pub fn try_potential(
     let spec: PotentialSpec =
         reading_in(units, || toml::from_str(text)).unwrap_or_else(|e| panic!("{e}\n{text}"));
     let mut context = BuildContext {
+        models: &Default::default(),
         system,
         positions: &[],
         cell: &Cell::open(),

@@ -35,7 +35,8 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The form a model file has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,13 +93,13 @@ pub struct ModelFile {
 }
 
 impl ModelFile {
-    /// Reads a model file that an input names and notes it.
+    /// Reads a model file that an input names, once for all systems it is built for, and notes it.
     ///
     /// # Errors
     /// When it cannot be read; the error is at `key`.
-    pub fn open(context: &mut BuildContext<'_>, key: &str, file: &Path) -> Result<Self, SpecError> {
+    pub fn open(context: &mut BuildContext<'_>, key: &str, file: &Path) -> Result<Arc<Self>, SpecError> {
         let path = context.directory.join(file);
-        let model = load(&path).map_err(|e| {
+        let model = context.models.load(&path).map_err(|e| {
             let error = SpecError::new(key, e.to_string());
             match e.hint() {
                 Some(hint) => error.hint(hint),
@@ -148,6 +149,26 @@ impl ModelFile {
     /// When the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> std::io::Result<()> {
         std::fs::write(path, self.to_bytes())
+    }
+}
+
+/// Model files that were read, for builds that share them: an evaluation of many structures reads each file once.
+#[derive(Debug, Default)]
+pub struct ModelCache(Mutex<BTreeMap<PathBuf, Arc<ModelFile>>>);
+
+impl ModelCache {
+    /// The model of a file, read when it is asked for the first time. Threads that ask meanwhile wait for it.
+    ///
+    /// # Errors
+    /// Those of [`load`].
+    pub fn load(&self, path: &Path) -> Result<Arc<ModelFile>, CheckpointError> {
+        let mut models = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(model) = models.get(path) {
+            return Ok(model.clone());
+        }
+        let model = Arc::new(load(path)?);
+        models.insert(path.to_owned(), model.clone());
+        Ok(model)
     }
 }
 

@@ -12,17 +12,23 @@ mod rows;
 mod weights;
 
 use super::checkpoint::{self, Fault, ModelFile, Source};
+use super::device::{self, DeviceSpec, rows_of_three};
+use super::domain::domain;
 use super::graph::Graph;
 use crate::BuildContext;
 use crate::simd::{Level, Real};
 use bonds::Bonds;
 use caloron_engine::{
-    Extra, ExtraSpec, Input, Outputs, Potential, PotentialError, Properties, Scope, SpecError, UnitSystem,
+    Domain, Extra, ExtraSpec, Input, Outputs, Potential, PotentialError, Properties, Scope, SpecError,
+    UnitSystem,
 };
+use candle_core::{DType, Device, Var};
 use network::{Memory, Network};
+use reference::{Connections, Reference};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::path::PathBuf;
+use std::sync::Arc;
 use weights::{ATOM_CUTOFF, BOND_CUTOFF, ELEMENTS, Weights};
 
 const NAME: &str = "chgnet";
@@ -54,6 +60,9 @@ pub struct ChgnetSpec {
     /// Precision of the network: `f64` (default) or `f32`, which takes less time.
     #[serde(default)]
     pub precision: Precision,
+    /// Where the network runs: `cpu` (default) or `cuda`.
+    #[serde(default)]
+    pub device: DeviceSpec,
 }
 
 impl ChgnetSpec {
@@ -81,9 +90,21 @@ impl ChgnetSpec {
                 let name = model.source.name.clone();
                 (model, name)
             }
-            None => (built_in().map_err(|e| SpecError::new("", e))?, "CHGNet 0.3.0, built in".to_owned()),
+            None => {
+                let model = built_in().map_err(|e| SpecError::new("", e))?;
+                (Arc::new(model), "CHGNet 0.3.0, built in".to_owned())
+            }
         };
-        Chgnet::new(&model, name, self.precision).map_err(|fault| SpecError::new("file", fault.to_string()))
+        let mut potential = Chgnet::new(&model, name, self.precision)
+            .map_err(|fault| SpecError::new("file", fault.to_string()))?;
+        if let Some(device) = self.device.open()? {
+            potential
+                .move_to(&model, &device)
+                .map_err(|e| SpecError::new("device", format!("the model cannot be put there: {e}")))?;
+        }
+        let species = context.system.species();
+        potential.domain = domain(&model, context.system, |s| &species[s].symbol)?;
+        Ok(potential)
     }
 }
 
@@ -106,7 +127,13 @@ struct Engine<T> {
 
 /// Any precision.
 trait Evaluate: Send {
-    fn evaluate(&mut self, graph: &Graph, bonds: &Bonds, numbers: &[u8], gradient: bool);
+    fn evaluate(
+        &mut self,
+        graph: &Graph,
+        bonds: &Bonds,
+        numbers: &[u8],
+        gradient: bool,
+    ) -> candle_core::Result<()>;
     fn energies(&self) -> &[f64];
     fn moments(&self) -> &[f64];
     fn gradient(&self) -> &[[f64; 3]];
@@ -114,9 +141,16 @@ trait Evaluate: Send {
 }
 
 impl<T: Real> Evaluate for Engine<T> {
-    fn evaluate(&mut self, graph: &Graph, bonds: &Bonds, numbers: &[u8], gradient: bool) {
+    fn evaluate(
+        &mut self,
+        graph: &Graph,
+        bonds: &Bonds,
+        numbers: &[u8],
+        gradient: bool,
+    ) -> candle_core::Result<()> {
         let number = |k: usize| numbers[usize::from(graph.species()[k])];
         self.network.evaluate(graph, bonds, number, gradient, &mut self.memory);
+        Ok(())
     }
     fn energies(&self) -> &[f64] {
         &self.memory.energies
@@ -132,14 +166,63 @@ impl<T: Real> Evaluate for Engine<T> {
     }
 }
 
+/// The candle module on a device.
+struct OnDevice {
+    model: Reference,
+    dtype: DType,
+    device: Device,
+    energies: Vec<f64>,
+    moments: Vec<f64>,
+    gradient: Vec<[f64; 3]>,
+}
+
+impl Evaluate for OnDevice {
+    fn evaluate(
+        &mut self,
+        graph: &Graph,
+        bonds: &Bonds,
+        numbers: &[u8],
+        gradient: bool,
+    ) -> candle_core::Result<()> {
+        let at = Connections::of(graph, bonds, |kind| numbers[usize::from(kind)], &self.device)?;
+        let vectors = Var::from_tensor(&at.vectors(self.dtype, &self.device)?)?;
+        let (energies, moments) = self.model.forward(&at, vectors.as_tensor())?;
+        self.gradient.clear();
+        if gradient {
+            let all = energies.sum_all()?.backward()?;
+            match all.get(vectors.as_tensor()) {
+                Some(g) => self.gradient = rows_of_three(g)?,
+                // without bonds the energy does not depend on the edges
+                None => self.gradient.resize(graph.edges(), [0.0; 3]),
+            }
+        }
+        (self.energies, self.moments) = (device::numbers(&energies)?, device::numbers(&moments)?);
+        Ok(())
+    }
+    fn energies(&self) -> &[f64] {
+        &self.energies
+    }
+    fn moments(&self) -> &[f64] {
+        &self.moments
+    }
+    fn gradient(&self) -> &[[f64; 3]] {
+        &self.gradient
+    }
+    fn bytes(&self) -> usize {
+        8 * (self.energies.capacity() + self.moments.capacity()) + 24 * self.gradient.capacity()
+    }
+}
+
 /// The potential.
 pub struct Chgnet {
     name: String,
     precision: Precision,
+    place: &'static str,
     engine: Box<dyn Evaluate>,
     graph: Graph,
     bonds: Bonds,
     numbers: Vec<u8>,
+    domain: Domain,
 }
 
 static EXTRAS: [ExtraSpec; 1] =
@@ -160,11 +243,27 @@ impl Chgnet {
         Self {
             name,
             precision,
+            place: "",
             engine,
             graph: Graph::default(),
             bonds: Bonds::default(),
             numbers: Vec::new(),
+            domain: Domain::default(),
         }
+    }
+    /// Runs the candle module on a device from now on.
+    fn move_to(&mut self, model: &ModelFile, device: &Device) -> candle_core::Result<()> {
+        let dtype = device::dtype(self.precision);
+        self.engine = Box::new(OnDevice {
+            model: Reference::new(model, dtype, device)?,
+            dtype,
+            device: device.clone(),
+            energies: Vec::new(),
+            moments: Vec::new(),
+            gradient: Vec::new(),
+        });
+        self.place = if device.is_cuda() { ", on a CUDA device" } else { ", in candle" };
+        Ok(())
     }
     /// Memory held for the geometry, bytes.
     pub fn bytes(&self) -> usize {
@@ -207,7 +306,9 @@ impl Potential for Chgnet {
             return Err(geometry("there are more than 4 billion angles".to_owned()));
         }
         let gradient = want.intersects(Properties::FORCES | Properties::VIRIAL | Properties::ATOM_VIRIALS);
-        self.engine.evaluate(&self.graph, &self.bonds, &self.numbers, gradient);
+        self.engine
+            .evaluate(&self.graph, &self.bonds, &self.numbers, gradient)
+            .map_err(|e| geometry(format!("the device failed: {e}")))?;
         self.graph.add(self.engine.energies(), self.engine.gradient(), want, out);
         if want.contains(Properties::EXTRAS) {
             let (nodes, moments) = (self.graph.node_of_atom(), self.engine.moments());
@@ -215,6 +316,12 @@ impl Potential for Chgnet {
             out.extras.push(Extra { spec: &EXTRAS[0], values });
         }
         Ok(())
+    }
+    fn domain(&self) -> Option<&Domain> {
+        Some(&self.domain)
+    }
+    fn single_precision(&self) -> bool {
+        self.precision == Precision::F32
     }
     fn citations(&self) -> Vec<&'static str> {
         vec!["Deng et al., Nat. Mach. Intell. 5, 1031 (2023), doi 10.1038/s42256-023-00716-3"]
@@ -224,7 +331,7 @@ impl Potential for Chgnet {
             Precision::F32 => "single",
             Precision::F64 => "double",
         };
-        vec![format!("{}, network in {precision} precision", self.name)]
+        vec![format!("{}, network in {precision} precision{}", self.name, self.place)]
     }
 }
 

@@ -7,7 +7,8 @@ use super::weights::{ATOM_CUTOFF, BOND_CUTOFF, ENVELOPE, LAYERS};
 use crate::ml::checkpoint::ModelFile;
 use crate::ml::graph::Graph;
 use caloron_engine::Input;
-use candle_core::{CpuStorage, CustomOp1, D, DType, Device, Layout, Result, Shape, Tensor};
+use candle_core::backend::{BackendDevice, BackendStorage};
+use candle_core::{CpuStorage, CudaStorage, CustomOp1, D, DType, Device, Layout, Result, Shape, Tensor};
 use std::collections::HashMap;
 
 /// θ = acos x with dθ/dx = -1/sqrt(1 - x²).
@@ -27,6 +28,11 @@ impl CustomOp1 for Acos {
             _ => candle_core::bail!("acos takes floating-point numbers"),
         };
         Ok((out, layout.shape().clone()))
+    }
+    // candle has no such kernel: the cosines make a detour over the processor
+    fn cuda_fwd(&self, storage: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        let (out, shape) = self.cpu_fwd(&storage.to_cpu_storage()?, layout)?;
+        Ok((storage.device().storage_from_cpu_storage_owned(out)?, shape))
     }
     fn bwd(&self, x: &Tensor, _: &Tensor, bar: &Tensor) -> Result<Option<Tensor>> {
         Ok(Some((bar / x.sqr()?.affine(-1.0, 1.0)?.sqrt()?)?.neg()?))
@@ -62,14 +68,23 @@ impl Connections {
         if !bonds.build(&graph, BOND_CUTOFF) {
             candle_core::bail!("there are more than 4 billion angles")
         }
-        let mut species = Vec::new();
-        for &kind in graph.species() {
-            let s = &input.system.species()[usize::from(kind)];
+        let mut numbers = Vec::new();
+        for s in input.system.species() {
             match super::element(s.number) {
-                Some(z) => species.push(u32::from(z) - 1),
+                Some(z) => numbers.push(z),
                 None => candle_core::bail!("the model was not trained on `{}`", s.symbol),
             }
         }
+        Self::of(&graph, &bonds, |kind| numbers[usize::from(kind)], device)
+    }
+    /// Of a graph with its bonds; `number` is the atomic number of a species.
+    pub(super) fn of(
+        graph: &Graph,
+        bonds: &Bonds,
+        number: impl Fn(u16) -> u8,
+        device: &Device,
+    ) -> Result<Self> {
+        let species = graph.species().iter().map(|&kind| u32::from(number(kind)) - 1).collect();
         let index = |v: Vec<u32>| Tensor::new(v, device);
         let of =
             |side: usize, f: &dyn Fn(u32) -> u32| index(bonds.angles.iter().map(|a| f(a[side])).collect());
@@ -188,14 +203,26 @@ impl Reference {
     /// # Errors
     /// When a tensor is missing or has another shape.
     pub fn forward(&self, at: &Connections, vectors: &Tensor) -> Result<(Tensor, Tensor)> {
+        let features = (at.bonds > 0).then(|| self.embed(at, vectors)).transpose()?;
+        let stages = self.interact(at, features.as_ref())?;
+        Ok((stages.energies, stages.moments))
+    }
+    /// Everything behind the embedding; atoms without bonds have no features of edges.
+    pub(super) fn interact(&self, at: &Connections, features: Option<&Features>) -> Result<Stages> {
         let mut x = self.get("atom_embedding.embedding.weight")?.index_select(&at.species, 0)?;
         let mut moments = self.moments(&x)?;
-        if at.bonds > 0 {
-            let features = self.embed(at, vectors)?;
+        let (mut atoms, mut bonds, mut angles) = (vec![x.clone()], Vec::new(), Vec::new());
+        if let Some(features) = features {
             let mut b = features.bond.clone();
             let mut a = features.angle.clone();
+            bonds.push(b.clone());
+            angles.extend(a.clone());
             for l in 0..LAYERS {
                 x = self.update_atoms(l, at, &x, &b, &features.weight_atom)?;
+                atoms.push(x.clone());
+                if l == LAYERS - 2 {
+                    moments = self.moments(&x)?;
+                }
                 if let (Some((_, [first, second], vertex)), Some(angle)) = (&at.angles, &a) {
                     if l == LAYERS - 1 {
                         continue;
@@ -212,9 +239,8 @@ impl Reference {
                     b = (&b + self.linear(&format!("{name}.mlp_out.layers.1"), &sum)?)?;
                     let update = self.gated(&format!("angle_layers.{l}.twoBody_bond"), &input(&b)?, &[1])?;
                     a = Some((angle + update)?);
-                }
-                if l == LAYERS - 2 {
-                    moments = self.moments(&x)?;
+                    bonds.push(b.clone());
+                    angles.extend(a.clone());
                 }
             }
         }
@@ -224,7 +250,7 @@ impl Reference {
         }
         let energy = self.linear("mlp.layers.7", &y)?.reshape(at.atoms)?;
         let own = self.get("composition_model.fc.weight")?.flatten_all()?.index_select(&at.species, 0)?;
-        Ok(((energy + own)?, moments))
+        Ok(Stages { atoms, bonds, angles, energies: (energy + own)?, moments })
     }
     /// |w x + b|.
     fn moments(&self, x: &Tensor) -> Result<Tensor> {
@@ -239,7 +265,8 @@ impl Reference {
         let sum = x.zeros_like()?.index_add(center, &m, 0)?;
         x + self.linear(&format!("{name}.mlp_out.layers.1"), &sum)?
     }
-    fn embed(&self, at: &Connections, vectors: &Tensor) -> Result<Features> {
+    /// Features of bonds and angles at the start.
+    pub(super) fn embed(&self, at: &Connections, vectors: &Tensor) -> Result<Features> {
         let lengths = vectors.sqr()?.sum_keepdim(1)?.sqrt()?;
         let r = lengths.index_select(&at.bond_edge, 0)?;
         let name = |part: &str| format!("bond_basis_expansion.rbf_expansion_{part}");
@@ -275,9 +302,22 @@ impl Reference {
 }
 
 /// Features at the start and the weights of messages.
-struct Features {
-    bond: Tensor,
-    weight_atom: Tensor,
-    weight_bond: Tensor,
-    angle: Option<Tensor>,
+pub(super) struct Features {
+    pub bond: Tensor,
+    pub weight_atom: Tensor,
+    pub weight_bond: Tensor,
+    pub angle: Option<Tensor>,
+}
+
+/// What the model computes on the way, and its results.
+pub(super) struct Stages {
+    /// Features of atoms, bonds and angles at the start and after every layer.
+    #[expect(dead_code, reason = "what the kernels are to be tested against")]
+    pub atoms: Vec<Tensor>,
+    #[expect(dead_code, reason = "what the kernels are to be tested against")]
+    pub bonds: Vec<Tensor>,
+    #[expect(dead_code, reason = "what the kernels are to be tested against")]
+    pub angles: Vec<Tensor>,
+    pub energies: Tensor,
+    pub moments: Tensor,
 }

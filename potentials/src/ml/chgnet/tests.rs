@@ -52,7 +52,10 @@ fn mixture() -> (System, Vec<Vec3>, Cell) {
     (system, positions, cell)
 }
 
-fn with_input<R>((system, positions, cell): &(System, Vec<Vec3>, Cell), f: impl FnOnce(Input<'_>) -> R) -> R {
+fn with_input<R>(
+    (system, positions, cell): &(System, Vec<Vec3>, Cell),
+    f: impl FnOnce(Input<'_>) -> R,
+) -> R {
     let mut list = NeighborList::new(ATOM_CUTOFF, 0.0, Search::Auto);
     list.update(system, positions, cell);
     f(Input { system, positions, cell, neighbors: &list })
@@ -98,6 +101,34 @@ fn the_fused_kernel_is_the_candle_module() {
                     assert!((a[c] - b[c]).abs() < epsilon * scale, "{a:?} {b:?} of {scale}");
                 }
             }
+        }
+    });
+}
+
+/// What runs on a device, here on the processor, through the potential.
+#[test]
+fn the_potential_in_candle_is_the_one_of_the_kernels() {
+    with_input(&mixture(), |input| {
+        let run = |in_candle: bool| {
+            let model = built_in().unwrap();
+            let mut potential = Chgnet::new(&model, String::new(), Precision::F64).unwrap();
+            if in_candle {
+                potential.move_to(&model, &Device::Cpu).unwrap();
+                assert!(potential.describe()[0].contains("in candle"));
+            }
+            let mut out = Outputs::default();
+            out.reset(input.system.len(), Properties::all());
+            potential.compute(input, Properties::all(), &mut out).unwrap();
+            out
+        };
+        let (a, b) = (run(false), run(true));
+        assert!((a.energy - b.energy).abs() < 1e-11 * a.energy.abs());
+        assert!((a.virial - b.virial).norm() < 1e-10 * a.virial.norm());
+        for (f, g) in a.forces.iter().zip(&b.forces) {
+            assert!((f - g).norm() < 1e-10, "{f} {g}");
+        }
+        for (m, n) in a.extras[0].values.iter().zip(&b.extras[0].values) {
+            assert!((m - n).abs() < 1e-11, "{m} {n}");
         }
     });
 }

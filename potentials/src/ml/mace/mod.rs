@@ -13,13 +13,14 @@ pub use reference::Reference;
 
 use super::checkpoint::{Fault, ModelFile};
 pub use super::chgnet::Precision;
+use super::domain::domain;
 use super::graph::Graph;
 use super::other_architecture;
 use crate::BuildContext;
 use crate::many_body::files::map_species;
 use crate::many_body::site_energy::check_species;
 use caloron_engine::error::nearest;
-use caloron_engine::{Input, Outputs, Potential, PotentialError, Properties, SpecError, UnitSystem};
+use caloron_engine::{Domain, Input, Outputs, Potential, PotentialError, Properties, SpecError, UnitSystem};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -61,6 +62,7 @@ pub struct Mace {
     cutoff: f64,
     species: usize,
     about: Vec<String>,
+    domain: Domain,
 }
 
 impl MaceSpec {
@@ -83,7 +85,10 @@ impl MaceSpec {
         let model = Model::new(&file).map_err(wrong)?;
         let head = self.head(&model)?;
         let map = map_species(context.system, self.elements.as_ref(), &model.symbols(), &self.file)?;
-        Mace::new(&model, &map, head, self.precision).map_err(wrong)
+        let mut potential = Mace::new(&model, &map, head, self.precision).map_err(wrong)?;
+        let symbols = model.symbols();
+        potential.domain = domain(&file, context.system, |s| &symbols[map[s]])?;
+        Ok(potential)
     }
     fn head(&self, model: &Model) -> Result<usize, SpecError> {
         let names = || model.heads.iter().map(|h| h.name.as_str());
@@ -144,7 +149,14 @@ impl Mace {
                 "radial networks on {intervals} intervals, interpolation error {error:.0e} of the largest value"
             ),
         ];
-        Ok(Self { kernels, graph: Graph::default(), cutoff: model.cutoff, species: map.len(), about })
+        Ok(Self {
+            kernels,
+            graph: Graph::default(),
+            cutoff: model.cutoff,
+            species: map.len(),
+            about,
+            domain: Domain::default(),
+        })
     }
     /// Evaluates the radial networks for every edge instead of interpolating them.
     pub fn set_mode(&mut self, mode: Mode) {
@@ -185,6 +197,12 @@ impl Potential for Mace {
         };
         self.graph.add(energies, g, want, out);
         Ok(())
+    }
+    fn domain(&self) -> Option<&Domain> {
+        Some(&self.domain)
+    }
+    fn single_precision(&self) -> bool {
+        matches!(self.kernels, Kernels::Single(_))
     }
     fn citations(&self) -> Vec<&'static str> {
         vec![

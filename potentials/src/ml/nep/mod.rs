@@ -20,12 +20,14 @@ mod radial;
 mod zbl;
 
 use super::checkpoint::ModelFile;
+use super::domain::domain;
 use crate::BuildContext;
 use crate::many_body::files::map_species;
 use crate::many_body::{ParameterFile, site_energy};
 use crate::simd::{self, Level};
 use caloron_engine::{
-    Input, Mat3, Outputs, Potential, PotentialError, Properties, SpecError, UnitSystem, Vec3, parallel,
+    Domain, Input, Mat3, Outputs, Potential, PotentialError, Properties, SpecError, UnitSystem, Vec3,
+    parallel,
 };
 use kernel::{Block, First, ROWS, Second};
 use model::Model;
@@ -55,8 +57,10 @@ impl NepSpec {
             return Err(super::other_architecture(&spec.file, &file, NAME));
         }
         let map = map_species(context.system, spec.elements.as_ref(), &file.species, &spec.file)?;
-        Nep::new(&file, &map)
-            .map_err(|fault| SpecError::new("file", format!("`{}`: {fault}", spec.file.display())))
+        let mut potential = Nep::new(&file, &map)
+            .map_err(|fault| SpecError::new("file", format!("`{}`: {fault}", spec.file.display())))?;
+        potential.domain = domain(&file, context.system, |s| &file.species[map[s]])?;
+        Ok(potential)
     }
 }
 
@@ -73,6 +77,7 @@ pub struct Nep {
     forces: Vec<[f64; 3]>,
     virials: Vec<Mat3>,
     level: Level,
+    domain: Domain,
 }
 
 impl Nep {
@@ -104,6 +109,7 @@ impl Nep {
             forces: Vec::new(),
             virials: Vec::new(),
             level: Level::detect(),
+            domain: Domain::default(),
         })
     }
 }
@@ -186,6 +192,9 @@ impl Potential for Nep {
             parallel::for_each_mut(&mut out.atom_virials, |i, w| *w += virials[at(i)]);
         }
         Ok(())
+    }
+    fn domain(&self) -> Option<&Domain> {
+        Some(&self.domain)
     }
     fn citations(&self) -> Vec<&'static str> {
         vec![

@@ -4,6 +4,7 @@
 //! radius, ½ (1 + cos(π (r − inner)/(outer − inner))) up to the outer, 0 beyond. Flexible models have radii, a and b for each pair
 //! of elements. Pairs beyond the angular cutoff are not seen.
 use crate::ml::checkpoint::{Fault, ModelFile};
+use caloron_engine::elements::covalent_radius;
 use serde_json::Value;
 use std::f64::consts::PI;
 
@@ -12,16 +13,6 @@ const COULOMB: f64 = 14.399_645;
 /// Universal screening function: a_k, b_k.
 const UNIVERSAL: [[f64; 2]; 4] =
     [[0.18175, 3.1998], [0.50986, 0.94229], [0.28022, 0.4029], [0.02817, 0.20162]];
-/// Covalent radii of Z = 1 to 94, Å (Pyykkö and Atsumi, with those of metals reduced by 10 %; Grimme et al., J. Chem. Phys.
-/// 132, 154104 (2010)); GPUMD's table is 4/3 of them.
-const RADII: [f64; 94] = [
-    0.32, 0.46, 1.20, 0.94, 0.77, 0.75, 0.71, 0.63, 0.64, 0.67, 1.40, 1.25, 1.13, 1.04, 1.10, 1.02, 0.99,
-    0.96, 1.76, 1.54, 1.33, 1.22, 1.21, 1.10, 1.07, 1.04, 1.00, 0.99, 1.01, 1.09, 1.12, 1.09, 1.15, 1.10,
-    1.14, 1.17, 1.89, 1.67, 1.47, 1.39, 1.32, 1.24, 1.15, 1.13, 1.13, 1.08, 1.15, 1.23, 1.28, 1.26, 1.26,
-    1.23, 1.32, 1.31, 2.09, 1.76, 1.62, 1.47, 1.58, 1.57, 1.56, 1.55, 1.51, 1.52, 1.51, 1.50, 1.49, 1.49,
-    1.48, 1.53, 1.46, 1.37, 1.31, 1.23, 1.18, 1.16, 1.11, 1.12, 1.13, 1.32, 1.30, 1.30, 1.36, 1.31, 1.38,
-    1.42, 2.01, 1.81, 1.67, 1.58, 1.52, 1.53, 1.54, 1.55,
-];
 
 /// The repulsion of a pair of species.
 #[derive(Clone, Debug)]
@@ -63,7 +54,8 @@ impl Core {
             }
             let (mut low, mut high) = (inner, outer);
             if let Some(factor) = radius("factor") {
-                let of = |k: usize| RADII.get(numbers[k] as usize - 1).map_or(1.0, |r| r * 4.0 / 3.0);
+                // GPUMD's radii are 4/3 of these
+                let of = |k: usize| covalent_radius(numbers[k] as u8).map_or(1.0, |r| r * 4.0 / 3.0);
                 high = high.min(factor * (of(i) + of(j)));
                 low = 0.0;
             }
