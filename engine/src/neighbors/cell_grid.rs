@@ -21,6 +21,21 @@ pub(super) fn distance_squared(a: &[f64; 3], b: &[f64; 3]) -> f64 {
     (x * x + y * y) + z * z
 }
 
+/// x without its fraction, for |x| < 2^31 (whatever, for others), in one instruction.
+#[inline]
+pub(super) fn whole(x: f64) -> i32 {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every x86-64 has the instruction, which gives i32::MIN where the number does not fit
+    unsafe {
+        use std::arch::x86_64::*;
+        _mm_cvttsd_si32(_mm_set_sd(x))
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        x as i32
+    }
+}
+
 /// Bins over a box, and the coordinates of the sites in their order.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Grid {
@@ -28,6 +43,8 @@ pub(super) struct Grid {
     edge: [f64; 3],
     inverse_edge: [f64; 3],
     count: [usize; 3],
+    /// The last bin along each axis.
+    last: [f64; 3],
     pub(super) reach: f64,
     /// What rounding may do to the bounds of a bin, Å, and much more.
     slop: f64,
@@ -62,6 +79,7 @@ impl Grid {
         }
         self.sparse = scale < 0.5;
         self.count = count(scale).map(|n| n as usize);
+        self.last = self.count.map(|n| (n - 1) as f64);
         self.edge = std::array::from_fn(|k| extent[k] / self.count[k] as f64);
         self.inverse_edge = self.edge.map(|e| 1.0 / e);
         let largest = extent.into_iter().fold(0.0, f64::max);
@@ -75,7 +93,10 @@ impl Grid {
     }
     #[inline]
     fn coordinate(&self, k: usize, x: f64) -> usize {
-        ((((x - self.origin[k]) * self.inverse_edge[k]) as i32).max(0) as usize).min(self.count[k] - 1)
+        let bin = (x - self.origin[k]) * self.inverse_edge[k];
+        // comparisons that are one instruction each, unlike `clamp`
+        let bin = if bin > 0.0 { bin } else { 0.0 };
+        whole(if bin < self.last[k] { bin } else { self.last[k] }) as usize
     }
     /// Place of a bin in the order of the sites.
     #[inline]
@@ -92,7 +113,7 @@ impl Grid {
     /// A point relative to the corner of the grid, in steps, rounded down.
     #[inline]
     pub fn stepped(&self, p: &[f64; 3]) -> [i32; 3] {
-        std::array::from_fn(|k| ((p[k] - self.origin[k]) * self.steps) as i32)
+        std::array::from_fn(|k| whole((p[k] - self.origin[k]) * self.steps))
     }
     /// The corner of the grid and the steps per Å of the whole-number coordinates.
     pub fn steps(&self) -> ([f64; 3], f64) {

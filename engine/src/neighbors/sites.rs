@@ -1,6 +1,6 @@
 //! Atoms and the images that can be their neighbours, in the order of a grid of bins.
 use super::Site;
-use super::cell_grid::Grid;
+use super::cell_grid::{Grid, whole};
 use crate::{Cell, Mat3, System, Vec3};
 use rayon::prelude::*;
 
@@ -59,7 +59,7 @@ impl<'a> Wrap<'a> {
     #[inline]
     fn shift(&self, r: &Vec3) -> ([i32; 3], [f64; 3]) {
         let s = self.inverse * r;
-        let n = std::array::from_fn(|k| if self.periodic[k] { -floor(s[k]) } else { 0 });
+        let n = std::array::from_fn(|k| if self.periodic[k] { floor(s[k]).wrapping_neg() } else { 0 });
         (n, std::array::from_fn(|k| s[k] + f64::from(n[k])))
     }
 }
@@ -113,10 +113,13 @@ pub(super) fn lattice(cell: &Cell) -> [f64; 9] {
     std::array::from_fn(|k| if p[k / 3] { cell.matrix()[(k % 3, k / 3)] } else { 0.0 })
 }
 
-/// The largest integer not above x, without a call where the instruction may be missing.
+/// The largest integer not above x, for |x| < 2^31, without a branch and without a call where the instruction may be
+/// missing: adding 1.5·2^52 leaves the nearest integer in the low bits.
+#[inline]
 fn floor(x: f64) -> i32 {
-    let whole = x as i32;
-    whole.saturating_sub(i32::from(f64::from(whole) > x))
+    const ROUND: f64 = 6_755_399_441_055_744.0;
+    let sum = x + ROUND;
+    (sum.to_bits() as i32).wrapping_sub(i32::from(sum - ROUND > x))
 }
 
 /// The smallest and the largest coordinates seen.
@@ -206,7 +209,7 @@ impl Sites {
                 let i = atom[k] as usize;
                 let position = image(&wrap.h, &positions[i], shift[k]);
                 sites[k] = Site { position, species: f64::from(types[i]) };
-                [x[k], y[k], z[k]] = std::array::from_fn(|d| ((position[d] - corner[d]) * steps) as i32);
+                [x[k], y[k], z[k]] = std::array::from_fn(|d| whole((position[d] - corner[d]) * steps));
             }
         });
     }
@@ -293,7 +296,7 @@ impl Sites {
                 }
                 let range = |k: usize| {
                     if wrap.periodic[k] {
-                        -floor(s[k] - region.0[k])..floor(region.1[k] - s[k]) + 1
+                        floor(s[k] - region.0[k]).wrapping_neg()..floor(region.1[k] - s[k]) + 1
                     } else {
                         0..1
                     }
