@@ -91,6 +91,11 @@ impl Grid {
     pub fn is_sparse(&self) -> bool {
         self.sparse
     }
+    /// How many sites share the bin of a site, on average.
+    pub fn crowding(&self) -> f64 {
+        let squares: f64 = self.start.windows(2).map(|w| f64::from(w[1] - w[0]).powi(2)).sum();
+        squares / self.order.len().max(1) as f64
+    }
     #[inline]
     fn coordinate(&self, k: usize, x: f64) -> usize {
         let bin = (x - self.origin[k]) * self.inverse_edge[k];

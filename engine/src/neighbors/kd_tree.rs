@@ -1,4 +1,4 @@
-//! Rows from a k-d tree over the sites (kiddo), for few atoms in much space.
+//! Rows from a k-d tree over the sites (kiddo), for clusters far apart.
 use super::Site;
 use super::cell_grid::distance_squared;
 use super::rows::Block;

@@ -30,6 +30,10 @@ use rows::Block;
 use sites::Sites;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// Sites up to which every pair is tested, and sites in the bin of a site from which on the k-d tree is faster than the
+/// grid: where the curves of `benches/neighbors.rs` cross.
+const FEW: usize = 80;
+const CROWDED: f64 = 4000.0;
 /// Coordinates beyond this are those of a run that has diverged.
 const FARTHEST: f64 = 1e9;
 
@@ -232,9 +236,9 @@ impl NeighborList {
     }
     fn choose(&self) -> (Search, &'static str) {
         match self.search {
-            Search::Auto if self.sites.atom.len() <= 48 => (Search::BruteForce, "few sites"),
-            Search::Auto if self.grid.is_sparse() && self.sites.atom.len() > 512 => {
-                (Search::KdTree, "few atoms in much space")
+            Search::Auto if self.sites.atom.len() <= FEW => (Search::BruteForce, "few sites"),
+            Search::Auto if self.grid.is_sparse() && self.grid.crowding() > CROWDED => {
+                (Search::KdTree, "clusters far apart")
             }
             Search::Auto => (Search::CellGrid, "dense"),
             chosen => (chosen, "as asked"),
