@@ -3,12 +3,12 @@ use crate::{Archive, ArchiveError, Cell, System, Vec3, parallel, virtual_sites};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Identity of one geometry, unique in the process: two states with the same revision have the same atoms
-/// in the same places in the same cell.
+/// in the same places in the same cell. Rows of a neighbour list have one too.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Revision(u64);
 
 impl Revision {
-    fn next() -> Self {
+    pub(crate) fn next() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self(NEXT.fetch_add(1, Ordering::Relaxed))
     }

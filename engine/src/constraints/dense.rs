@@ -1,5 +1,5 @@
 //! Small clusters of coupled constraints by Newton's method with a dense matrix (M-SHAKE).
-use super::{Broken, Pair};
+use super::{Broken, Pair, Worst};
 use crate::Vec3;
 
 /// Constraints of a cluster at most.
@@ -56,25 +56,6 @@ impl Small {
         }
         d
     }
-    /// The coupling of two constraints through the atoms they share: ∇σ_k M⁻¹ ∇σ_l = c_kl (r_k · r_l).
-    fn coupling(&self, k: usize, l: usize) -> f64 {
-        let (p, q) = (&self.pairs[k], &self.pairs[l]);
-        let w = |a: u32| self.inverse[a as usize];
-        let mut c = 0.0;
-        if p.i == q.i {
-            c += w(p.i);
-        }
-        if p.j == q.j {
-            c += w(p.j);
-        }
-        if p.i == q.j {
-            c -= w(p.i);
-        }
-        if p.j == q.i {
-            c -= w(p.j);
-        }
-        c
-    }
     fn broken(&self, k: usize, error: f64) -> Broken {
         let p = &self.pairs[k];
         Broken { atoms: [p.i, p.j].map(|a| self.atoms[a as usize] as usize), error }
@@ -89,35 +70,30 @@ impl Small {
     }
     /// Brings `r` to the distances along the gradients `s`.
     fn solve(&self, r: &mut [Vec3; ATOMS], s: &[Vec3; MAX], tolerance: f64) -> Result<(), Broken> {
-        let mut worst = (0, f64::INFINITY);
+        let mut worst = Worst::UNKNOWN;
         for _ in 0..ITERATIONS {
             let d = self.differences(r);
             let mut x = [0.0; MAX];
-            worst = (0, 0.0);
+            worst = Worst::default();
             for k in 0..self.n {
-                let error = 0.5 * (d[k].norm_squared() - self.pairs[k].d2);
-                x[k] = -error;
-                let relative = error.abs() / self.pairs[k].d2;
-                if relative > worst.1 || relative.is_nan() {
-                    worst = (k, relative);
-                }
+                x[k] = -worst.add(k, &self.pairs[k], &d[k]);
             }
-            if worst.1 <= tolerance {
+            if worst.error <= tolerance {
                 return Ok(());
             }
-            if !worst.1.is_finite() {
+            if !worst.error.is_finite() {
                 break;
             }
             let mut a: Matrix = [[0.0; MAX]; MAX];
             for k in 0..self.n {
                 for l in 0..self.n {
-                    a[k][l] = self.coupling(k, l) * d[k].dot(&s[l]);
+                    a[k][l] = self.pairs[k].coupling(&self.pairs[l], &self.inverse) * d[k].dot(&s[l]);
                 }
             }
-            eliminate(&mut a, &mut x, self.n).map_err(|k| self.broken(k, worst.1))?;
+            eliminate(&mut a, &mut x, self.n).map_err(|k| self.broken(k, worst.error))?;
             self.push(r, s, &x);
         }
-        Err(self.broken(worst.0, worst.1))
+        Err(self.broken(worst.pair, worst.error))
     }
     /// See [`super::Constraints::drift`].
     pub fn drift(&self, r: &mut [Vec3], v: &mut [Vec3], dt: f64, tolerance: f64) -> Result<(), Broken> {
@@ -145,7 +121,7 @@ impl Small {
         for k in 0..self.n {
             x[k] = -s[k].dot(&du[k]);
             for l in 0..self.n {
-                a[k][l] = self.coupling(k, l) * s[k].dot(&s[l]);
+                a[k][l] = self.pairs[k].coupling(&self.pairs[l], &self.inverse) * s[k].dot(&s[l]);
             }
         }
         eliminate(&mut a, &mut x, self.n).map_err(|k| self.broken(k, f64::NAN))?;

@@ -48,6 +48,48 @@ struct Pair {
     d2: f64,
 }
 
+impl Pair {
+    /// The coupling of two constraints through the atoms they share: ∇σ_k M⁻¹ ∇σ_l = c_kl (r_k · r_l), with the inverse masses.
+    fn coupling(&self, other: &Self, inverse: &[f64]) -> f64 {
+        let w = |a: u32| inverse[a as usize];
+        let mut c = 0.0;
+        if self.i == other.i {
+            c += w(self.i);
+        }
+        if self.j == other.j {
+            c += w(self.j);
+        }
+        if self.i == other.j {
+            c -= w(self.i);
+        }
+        if self.j == other.i {
+            c -= w(self.j);
+        }
+        c
+    }
+}
+
+/// The worst relative error of some constraints, and which has it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Worst {
+    pair: usize,
+    error: f64,
+}
+
+impl Worst {
+    /// Of no constraint yet, in an iteration that has not begun.
+    const UNKNOWN: Self = Self { pair: 0, error: f64::INFINITY };
+    /// σ_k = (|d|² - d_k²)/2 of a constraint whose atoms are `d` apart, taken into account.
+    fn add(&mut self, k: usize, pair: &Pair, d: &Vec3) -> f64 {
+        let error = 0.5 * (d.norm_squared() - pair.d2);
+        let relative = error.abs() / pair.d2;
+        if relative > self.error || relative.is_nan() {
+            *self = Self { pair: k, error: relative };
+        }
+        error
+    }
+}
+
 /// A constraint that cannot be kept: its atoms and relative error.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Broken {

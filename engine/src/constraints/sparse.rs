@@ -8,7 +8,7 @@
 //! Source: of direct solution by the structure of molecules, García-Risueño, Echenique and Alonso, J. Comput. Chem. 32,
 //! 3039 (2011), doi:10.1002/jcc.21885; of the ordering, Tinney and Walker, Proc. IEEE 55, 1801 (1967),
 //! doi:10.1109/PROC.1967.6011.
-use super::{Broken, Pair};
+use super::{Broken, Pair, Worst};
 use crate::Vec3;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -52,25 +52,6 @@ thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
-/// The coupling of two constraints through the atoms they share.
-fn coupling(p: &Pair, q: &Pair, w: &[f64]) -> f64 {
-    let w = |a: u32| w[a as usize];
-    let mut c = 0.0;
-    if p.i == q.i {
-        c += w(p.i);
-    }
-    if p.j == q.j {
-        c += w(p.j);
-    }
-    if p.i == q.j {
-        c -= w(p.i);
-    }
-    if p.j == q.i {
-        c -= w(p.j);
-    }
-    c
-}
-
 impl Large {
     /// From the places of the atoms in the block (ascending) and the pairs of such places.
     pub fn new(members: &[u32], pairs: &[Pair], inverse: &[f64]) -> Self {
@@ -89,11 +70,11 @@ impl Large {
             for &r in column {
                 rows[r as usize].push((k as u32, row.len() as u32));
                 row.push(r);
-                c.push(coupling(&pairs[r as usize], &pairs[k], &inverse));
+                c.push(pairs[r as usize].coupling(&pairs[k], &inverse));
             }
             start.push(row.len() as u32);
         }
-        let diagonal = pairs.iter().map(|p| coupling(p, p, &inverse)).collect();
+        let diagonal = pairs.iter().map(|p| p.coupling(p, &inverse)).collect();
         let mut left_start = vec![0u32];
         let mut left = Vec::new();
         for r in rows {
@@ -176,28 +157,23 @@ impl Large {
     }
     /// Brings `new` to the distances along the gradients in `gradient`, whose matrix is factored.
     fn iterate(&self, m: &mut Scratch, tolerance: f64) -> Result<(), Broken> {
-        let mut worst = (0, f64::INFINITY);
+        let mut worst = Worst::UNKNOWN;
         for _ in 0..ITERATIONS {
             m.x.clear();
-            worst = (0, 0.0);
+            worst = Worst::default();
             for (k, p) in self.pairs.iter().enumerate() {
-                let error = 0.5 * ((m.new[p.i as usize] - m.new[p.j as usize]).norm_squared() - p.d2);
-                m.x.push(-error);
-                let relative = error.abs() / p.d2;
-                if relative > worst.1 || relative.is_nan() {
-                    worst = (k, relative);
-                }
+                m.x.push(-worst.add(k, p, &(m.new[p.i as usize] - m.new[p.j as usize])));
             }
-            if worst.1 <= tolerance {
+            if worst.error <= tolerance {
                 return Ok(());
             }
-            if worst.1.is_nan() || worst.1 > 1e6 {
+            if worst.error.is_nan() || worst.error > 1e6 {
                 break;
             }
             self.solve(&m.l, &m.d, &mut m.x);
             self.push(&mut m.new, &m.gradient, &m.x);
         }
-        Err(self.broken(worst.0, worst.1))
+        Err(self.broken(worst.pair, worst.error))
     }
     fn prepare(&self, r: &[Vec3], m: &mut Scratch) -> Result<(), Broken> {
         m.old.clear();
@@ -243,20 +219,15 @@ impl Large {
     /// See [`super::Constraints::constrain`]. Newton's method with the gradients where the positions are.
     pub fn constrain(&self, r: &mut [Vec3], tolerance: f64) -> Result<(), Broken> {
         SCRATCH.with_borrow_mut(|m| {
-            let mut worst = (0, f64::INFINITY);
+            let mut worst = Worst::UNKNOWN;
             for _ in 0..ITERATIONS {
                 self.prepare(r, m)?;
                 m.x.clear();
-                worst = (0, 0.0);
+                worst = Worst::default();
                 for (k, (p, s)) in self.pairs.iter().zip(&m.gradient).enumerate() {
-                    let error = 0.5 * (s.norm_squared() - p.d2);
-                    m.x.push(-error);
-                    let relative = error.abs() / p.d2;
-                    if relative > worst.1 || relative.is_nan() {
-                        worst = (k, relative);
-                    }
+                    m.x.push(-worst.add(k, p, s));
                 }
-                if worst.1 <= tolerance {
+                if worst.error <= tolerance {
                     return Ok(());
                 }
                 self.solve(&m.l, &m.d, &mut m.x);
@@ -265,7 +236,7 @@ impl Large {
                     r[a as usize] = *new;
                 }
             }
-            Err(self.broken(worst.0, worst.1))
+            Err(self.broken(worst.pair, worst.error))
         })
     }
 }

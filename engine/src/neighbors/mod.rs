@@ -22,13 +22,12 @@ mod sites;
 
 pub use rows::{BLOCK, WIDTH};
 
-use crate::{Archive, ArchiveError, Cell, Mat3, System, Vec3, parallel};
+use crate::{Archive, ArchiveError, Cell, Mat3, Revision, System, Vec3, parallel};
 use candidates::Candidates;
 use cell_grid::{Grid, distance_squared};
 use rayon::prelude::*;
 use rows::Block;
 use sites::Sites;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Sites up to which every pair is tested, and sites in the bin of a site from which on the k-d tree is faster than the
 /// grid: where the curves of `benches/neighbors.rs` cross.
@@ -87,8 +86,8 @@ pub struct NeighborList {
     non_finite: Option<usize>,
     builds: u64,
     build_seconds: f64,
-    /// Of the present rows, unique in the process; 0 before the first build.
-    identity: u64,
+    /// Of the present rows; none before the first build.
+    revision: Option<Revision>,
 }
 
 impl Default for NeighborList {
@@ -114,7 +113,7 @@ impl NeighborList {
             non_finite: None,
             builds: 0,
             build_seconds: 0.0,
-            identity: 0,
+            revision: None,
         }
     }
     /// Brings the list up to date with a geometry: rebuilds when atoms or cell moved too far since the last build
@@ -190,8 +189,7 @@ impl NeighborList {
         all == listed + 1
     }
     fn build(&mut self, system: &System, positions: &[Vec3], cell: &Cell) {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        self.identity = NEXT.fetch_add(1, Ordering::Relaxed);
+        self.revision = Some(Revision::next());
         let diverged = |r: &Vec3| !r.iter().all(|x| x.abs() < FARTHEST);
         self.non_finite = positions.par_iter().with_min_len(parallel::BLOCK).position_first(diverged);
         self.reference.clear();
@@ -299,9 +297,9 @@ impl NeighborList {
     pub fn shift(&self, site: u32) -> [i32; 3] {
         self.sites.shift[site as usize]
     }
-    /// A number that changes whenever the rows do, for those who keep something made from them.
-    pub fn identity(&self) -> u64 {
-        self.identity
+    /// Identity of the present rows, for those who keep something made from them; `None` before the first build.
+    pub fn revision(&self) -> Option<Revision> {
+        self.revision
     }
     /// How often the list was built.
     pub fn builds(&self) -> u64 {

@@ -88,7 +88,7 @@ pub struct NonBonded {
     level: Level,
     jumps: bool,
     rows: Vec<Block>,
-    built_for: u64,
+    built_for: Option<caloron_engine::Revision>,
     sites: Vec<Site>,
     site_types: Vec<f64>,
     centers: Vec<u32>,
@@ -201,7 +201,7 @@ impl NonBonded {
             },
             charges,
             rows: vec![],
-            built_for: 0,
+            built_for: None,
             sites: vec![],
             site_types: vec![],
             centers: vec![],
@@ -217,8 +217,8 @@ impl NonBonded {
         let Some(_) = self.cutoff else { return self.prepare_open(input) };
         let list = input.neighbors;
         let real = list.sites().len();
-        if self.built_for != list.identity() {
-            self.built_for = list.identity();
+        if self.built_for != list.revision() {
+            self.built_for = list.revision();
             self.site_types.clear();
             self.site_types.extend((0..real as u32).map(|s| f64::from(self.types[list.atom(s)])));
             self.site_types.push(0.0);
