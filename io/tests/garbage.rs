@@ -179,6 +179,18 @@ fn random_files_are_errors_or_frames() {
     random_files(100, 2);
 }
 
+/// Found by the long run: the length, rounded up, does not fit 32 bits.
+#[test]
+fn a_trr_file_with_a_name_of_four_gigabytes_is_an_error() {
+    let dir = directory("trr-name");
+    let format = Format::by_name("trr").unwrap();
+    let bytes = [1993i32, 13, -1, 0, 0].map(i32::to_be_bytes).concat();
+    read(&dir.join("x.trr"), format, &bytes);
+    let error = open_as(&dir.join("x.trr"), format).unwrap().next_frame().unwrap_err();
+    assert!(error.message.contains("ends"), "{error}");
+    std::fs::remove_dir_all(dir).unwrap();
+}
+
 #[test]
 #[ignore = "minutes"]
 fn many_damaged_and_random_files_are_errors_or_frames() {

@@ -35,7 +35,7 @@ impl BinaryDecoder for Reading {
         }
         file.skip(4)?;
         let version = file.u32()?;
-        file.skip(u64::from(version.next_multiple_of(4)))?;
+        file.skip(u64::from(version).next_multiple_of(4))?;
         let mut sizes = [0u64; 10];
         for s in &mut sizes {
             *s = u64::try_from(file.i32()?).map_err(|_| Fault::new("a block of negative size"))?;
