@@ -16,6 +16,7 @@ use crate::ml::chgnet::ChgnetSpec;
 use crate::ml::committee::CommitteeSpec;
 use crate::ml::mace::MaceSpec;
 use crate::ml::nep::NepSpec;
+use crate::ml::sevennet::SevenNetSpec;
 use crate::pair::{
     born::Born, buckingham::Buckingham, lennard_jones::LennardJones, mie::Mie, morse::Morse,
     soft_sphere::SoftSphere, tabulated::Tabulated, wca::Wca, yukawa::Yukawa, zbl::Zbl,
@@ -127,6 +128,9 @@ pub enum PotentialSpec {
     Chgnet(ChgnetSpec),
     /// MACE potential (`.model` files).
     Mace(MaceSpec),
+    /// SevenNet potential (`.pth` files).
+    #[serde(rename = "sevennet")]
+    SevenNet(SevenNetSpec),
 }
 
 impl PotentialSpec {
@@ -200,6 +204,7 @@ impl PotentialSpec {
             Committee, "committee";
             Chgnet, "chgnet";
             Mace, "mace";
+            SevenNet, "sevennet";
             Buckingham, "buckingham";
             Born, "born";
             Morse, "morse";

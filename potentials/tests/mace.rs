@@ -1,17 +1,15 @@
 //! MACE models against mace-torch 0.3.16, and the fused kernels against candle.
 mod support;
 
-use caloron_engine::neighbors::Search;
 use caloron_engine::testing::reference;
-use caloron_engine::{Input, Mat3, NeighborList, Outputs, Potential, Properties, State, System};
+use caloron_engine::{Input, Outputs, Potential, Properties, State, System};
 use caloron_potentials::ml::checkpoint;
-use caloron_potentials::ml::graph::Graph;
-use caloron_potentials::ml::mace::reference::Edges;
-use caloron_potentials::ml::mace::{Mace, Mode, Model, Precision, Reference};
-use candle_core::{DType, Device, Tensor, Var};
+use caloron_potentials::ml::mace::{self, Mode, Model, Precision, Reference};
+use candle_core::{DType, Device};
+use support::learned::{
+    ALL, by_candle, check, compute, deviations, largest_force, list, places, same, species,
+};
 use support::{Frame, frames};
-
-const ALL: Properties = Properties::all().difference(Properties::EXTRAS);
 
 /// Models and whether their symmetry tensors are stored in single precision, so that references made with what the file
 /// holds are in columns of their own.
@@ -39,78 +37,16 @@ fn model(name: &str, ending: &str) -> Option<Model> {
     Some(Model::new(&file).unwrap_or_else(|e| panic!("{name}: {e}")))
 }
 
-/// Symbols that occur in a frame.
-fn species(frame: &Frame) -> Vec<&str> {
-    let mut names: Vec<&str> = frame.symbols.iter().map(String::as_str).collect();
-    names.sort_unstable();
-    names.dedup();
-    names
-}
-
-fn list(system: &System, state: &State, cutoff: f64) -> NeighborList {
-    let mut list = NeighborList::new(cutoff, 0.0, Search::Auto);
-    list.update(system, state.positions(), state.cell());
-    list
-}
-
 /// Energy, forces, virial by candle.
-fn by_candle(reference: &Reference, model: &Model, system: &System, state: &State, head: usize) -> Outputs {
-    let list = list(system, state, model.cutoff);
-    let input = Input { system, positions: state.positions(), cell: state.cell(), neighbors: &list };
-    let mut graph = Graph::default();
-    graph.build(&input, model.cutoff);
-    let mut out = Outputs::default();
-    out.reset(system.len(), ALL);
-    let elements = elements(model, system, &graph);
-    if graph.edges() == 0 {
-        let energies: Vec<f64> = elements.iter().map(|_| f64::NAN).collect();
-        graph.add(&energies, &[], Properties::ENERGY, &mut out);
-        return out;
-    }
-    let receivers: Vec<u32> = (0..graph.nodes()).flat_map(|k| vec![k as u32; graph.row(k).len()]).collect();
-    let flat: Vec<f64> = graph.vectors().iter().flatten().copied().collect();
-    let vectors =
-        Var::from_tensor(&Tensor::from_vec(flat, (graph.edges(), 3), &Device::Cpu).unwrap()).unwrap();
-    let senders = graph.neighbors().to_vec();
-    let edges =
-        Edges { vectors: vectors.as_tensor(), receivers: &receivers, senders: &senders, elements: &elements };
-    let stages = reference.forward(&edges, head).unwrap();
-    let gradient = stages.energies.sum_all().unwrap().backward().unwrap();
-    let g: Vec<Vec<f64>> = gradient.get(vectors.as_tensor()).unwrap().to_vec2().unwrap();
-    let g: Vec<[f64; 3]> = g.iter().map(|g| [g[0], g[1], g[2]]).collect();
-    graph.add(&stages.energies.to_vec1::<f64>().unwrap(), &g, ALL, &mut out);
-    out
-}
-
-/// Place in the model of the element of every node.
-fn elements(model: &Model, system: &System, graph: &Graph) -> Vec<u32> {
-    let of: Vec<u32> = system
-        .species()
-        .iter()
-        .map(|s| {
-            model.elements.iter().position(|z| Some(*z) == s.number).expect("an element of the model") as u32
-        })
-        .collect();
-    graph.species().iter().map(|s| of[usize::from(*s)]).collect()
-}
-
-/// Largest deviations of energy per atom, forces and stress from a frame.
-fn deviations(frame: &Frame, out: &Outputs, from_file: bool) -> [f64; 3] {
-    let key = |name: &str| if from_file { format!("{name}_from_file") } else { name.to_owned() };
-    let n = frame.symbols.len() as f64;
-    let energy = (out.energy - frame.number(&key("energy"))).abs() / n;
-    let forces = frame.vectors(&key("forces"));
-    let force = forces.iter().zip(&out.forces).map(|(a, b)| (a - b).amax()).fold(0.0, f64::max);
-    let stress = match (frame.matrix(&key("stress")), frame.matrix("Lattice")) {
-        (Some(stress), Some(lattice)) => {
-            let mine: Mat3 = -out.virial / lattice.determinant().abs();
-            (mine - stress).amax()
-        }
-        _ => 0.0,
-    };
-    let each = frame.columns[&key("energies")].iter().zip(&out.atom_energies);
-    let atoms = each.map(|(a, b)| (a[0] - b).abs()).fold(0.0, f64::max);
-    [energy.max(atoms), force, stress]
+fn candle_outputs(
+    reference: &Reference,
+    model: &Model,
+    system: &System,
+    state: &State,
+    head: usize,
+) -> Outputs {
+    let map = places(system, &model.elements);
+    by_candle(system, state, model.cutoff, &map, |edges| reference.forward(edges, head).unwrap().energies)
 }
 
 fn head(model: &Model, frame: &Frame) -> usize {
@@ -118,21 +54,6 @@ fn head(model: &Model, frame: &Frame) -> usize {
         .info
         .get("head")
         .map_or(0, |h| model.heads.iter().position(|m| m.name == *h).expect("a head of the model"))
-}
-
-/// Limits are absolute, and grow with `size` beyond 1.
-fn check(name: &str, frame: &Frame, d: &[f64; 3], limits: [f64; 3], size: f64) {
-    let scale = size.max(1.0);
-    assert!(
-        d[0] < limits[0] * scale && d[1] < limits[1] * scale && d[2] < limits[2] * scale,
-        "{name} {}: {d:?}, size {size:e}",
-        frame.name()
-    );
-}
-
-/// The largest force of a frame, eV/Å; among the references are colliding atoms.
-fn largest_force(frame: &Frame) -> f64 {
-    frame.vectors("forces").iter().map(|f| f.amax()).fold(0.0, f64::max)
 }
 
 /// Energy, forces, virial by the potential.
@@ -144,17 +65,10 @@ fn by_kernels(
     precision: Precision,
     mode: Mode,
 ) -> Outputs {
-    let place = |s: &caloron_engine::Species| model.elements.iter().position(|z| Some(*z) == s.number);
-    let map: Vec<usize> =
-        system.species().iter().map(|s| place(s).expect("an element of the model")).collect();
-    let mut potential = Mace::new(model, &map, head, precision).unwrap();
+    let map = places(system, &model.elements);
+    let mut potential = mace::potential(model, &map, head, precision).unwrap();
     potential.set_mode(mode);
-    let list = list(system, state, model.cutoff);
-    let mut out = Outputs::default();
-    out.reset(system.len(), ALL);
-    let input = Input { system, positions: state.positions(), cell: state.cell(), neighbors: &list };
-    potential.compute(input, ALL, &mut out).unwrap();
-    out
+    compute(&mut potential, system, state)
 }
 
 fn kernel_golden(precision: Precision, limits: [f64; 3]) {
@@ -207,19 +121,8 @@ fn kernels_are_the_model_in_candle() {
             let (system, state) = frame.build(&species(frame));
             let head = head(&model, frame);
             let mine = by_kernels(&model, &system, &state, head, Precision::F64, Mode::Exact);
-            let other = by_candle(&candle, &model, &system, &state, head);
-            let n = system.len() as f64;
-            let energy = (mine.energy - other.energy).abs() / n;
-            let scale = other.forces.iter().map(|f| f.amax()).fold(1.0, f64::max);
-            let force =
-                mine.forces.iter().zip(&other.forces).map(|(a, b)| (a - b).amax()).fold(0.0, f64::max);
-            let virial = (mine.virial - other.virial).amax() / other.virial.amax().max(1.0);
-            let own = 1e-11_f64.max(1e-13 * other.energy.abs());
-            assert!(
-                energy < own && force < 1e-11 * scale && virial < 1e-11,
-                "{name} {}: {energy:e} {force:e} {virial:e}",
-                frame.name()
-            );
+            let other = candle_outputs(&candle, &model, &system, &state, head);
+            same(&format!("{name} {}", frame.name()), &mine, &other);
         }
     }
 }
@@ -233,7 +136,7 @@ fn candle_golden(select: impl Fn(&str) -> bool, most_atoms: usize) {
         let mut worst = [0.0f64; 3];
         for frame in frames.iter().filter(|f| f.symbols.len() <= most_atoms && f.number("n_edges") > 0.0) {
             let (system, state) = frame.build(&species(frame));
-            let out = by_candle(&candle, &model, &system, &state, head(&model, frame));
+            let out = candle_outputs(&candle, &model, &system, &state, head(&model, frame));
             let d = deviations(frame, &out, *from_file);
             check(name, frame, &d, [1e-9, 1e-8, 1e-10], 0.01 * largest_force(frame));
             for k in 0..3 {
@@ -274,15 +177,13 @@ fn potentials_conform() {
         let Some(frames) = frames(&format!("mace/{name}.extxyz")) else { return };
         let frame = frames.iter().find(|f| f.name() == frame).expect("a frame of the set");
         let (system, state) = frame.build(&species(frame));
-        let place = |s: &caloron_engine::Species| model.elements.iter().position(|z| Some(*z) == s.number);
-        let map: Vec<usize> =
-            system.species().iter().map(|s| place(s).expect("an element of the model")).collect();
-        let mut potential = Mace::new(&model, &map, 0, Precision::F64).unwrap();
+        let map = places(&system, &model.elements);
+        let mut potential = mace::potential(&model, &map, 0, Precision::F64).unwrap();
         let options = Options { atoms: 3, ..Options::default() };
         let report = check_potential(&mut potential, &system, &state, &options).unwrap();
         assert!(report.passed(), "{name}\n{report}");
         // single precision has the same bits for any number of threads too
-        let mut single = Mace::new(&model, &map, 0, Precision::F32).unwrap();
+        let mut single = mace::potential(&model, &map, 0, Precision::F32).unwrap();
         let options = Options { difference_tolerance: f64::INFINITY, rounding_tolerance: 1e-4, ..options };
         let report = check_potential(&mut single, &system, &state, &options).unwrap();
         assert!(report.passed(), "{name} in single precision\n{report}");
@@ -304,7 +205,7 @@ fn speed() {
                 let model = Model::new(&checkpoint::load(&path).unwrap()).unwrap();
                 let read = start.elapsed().as_secs_f64();
                 let place = |z: u8| model.elements.iter().position(|e| *e == z).unwrap();
-                let mut potential = Mace::new(&model, &[place(12), place(8)], 0, precision).unwrap();
+                let mut potential = mace::potential(&model, &[place(12), place(8)], 0, precision).unwrap();
                 let list = list(&system, &state, model.cutoff);
                 let input = Input { system: &system, positions: state.positions(), cell: state.cell(), neighbors: &list };
                 let want = Properties::ENERGY | Properties::FORCES | Properties::VIRIAL;
@@ -353,7 +254,7 @@ fn memory() {
     let state = State::at_rest(positions, cell);
     let place = |z: u8| model.elements.iter().position(|e| *e == z).unwrap();
     for precision in [Precision::F32, Precision::F64] {
-        let mut potential = Mace::new(&model, &[place(12), place(8)], 0, precision).unwrap();
+        let mut potential = mace::potential(&model, &[place(12), place(8)], 0, precision).unwrap();
         let list = list(&system, &state, model.cutoff);
         let input =
             Input { system: &system, positions: state.positions(), cell: state.cell(), neighbors: &list };

@@ -48,7 +48,7 @@ pub const ARCHITECTURES: &[Architecture] = &[
     Architecture {
         name: "sevennet",
         title: "SevenNet (NequIP)",
-        tensors: ["edge_embedding.basis_function.coeffs", "onehot_to_feature_x.linear.weight"],
+        tensors: ["onehot_to_feature_x.linear.weight", "0_self_interaction_1.linear.weight"],
         summary: sevennet,
     },
     Architecture {
@@ -206,16 +206,21 @@ fn sevennet(model: &ModelFile) -> Result<Summary, Fault> {
         ("channels", "channel"),
         ("l_max", "lmax"),
         ("parity", "is_parity"),
+        ("modalities", "modal_list"),
     ] {
         add(&mut details, name, config(key));
     }
-    let shift = model.tensors.get("rescale_atomic_energy.shift").map(|t| t.to_f64()).unwrap_or_default();
+    let shift = ["rescale_atomic_energy.shift", "rescale atomic energy.shift"];
+    let shift = shift.iter().find_map(|n| model.tensors.get(*n)).map(|t| t.to_f64()).unwrap_or_default();
     let species = species.ok_or_else(|| missing("chemical_species"))?;
-    let each = shift.len() == species.len();
+    let each = !species.is_empty() && shift.len().is_multiple_of(species.len());
     Ok(Summary {
         cutoff,
-        energy_reference: "shift of each element in the model".to_owned(),
-        atomic_energies: if each { shift } else { Vec::new() },
+        energy_reference: match shift.len() / species.len().max(1) {
+            0 | 1 => "shift of each element in the model".to_owned(),
+            n => format!("shift of each element in the model, for each of {n} modalities"),
+        },
+        atomic_energies: if each { shift.into_iter().take(species.len()).collect() } else { Vec::new() },
         species,
         details,
     })

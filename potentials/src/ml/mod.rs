@@ -7,13 +7,16 @@ pub mod checkpoint;
 pub mod chgnet;
 pub mod committee;
 pub mod device;
+pub mod differentiable;
 pub mod domain;
 pub mod equivariant;
+pub mod fused;
 pub mod graph;
 pub mod kernels;
 pub mod mace;
 pub mod nep;
 pub mod radial;
+pub mod sevennet;
 
 use caloron_engine::SpecError;
 use checkpoint::ModelFile;

@@ -88,6 +88,44 @@ pub fn polynomial_cutoff(r: f64, cutoff: f64, p: f64) -> (f64, f64) {
     (value, slope)
 }
 
+/// A function that takes radial functions to zero at the cutoff.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Envelope {
+    /// [`polynomial_cutoff`] with the power p.
+    Polynomial(f64),
+    /// 1 up to `on`, then (r_c² − r²)² (r_c² + 2 r² − 3 on²)/(r_c² − on²)³: the switching function of X-PLOR, whose second derivative jumps
+    /// at `on`.
+    Xplor {
+        /// Where it begins, Å.
+        on: f64,
+    },
+}
+
+impl Envelope {
+    /// Value and derivative.
+    #[inline]
+    pub fn eval(&self, r: f64, cutoff: f64) -> (f64, f64) {
+        match *self {
+            Self::Polynomial(p) => polynomial_cutoff(r, cutoff, p),
+            Self::Xplor { on } if r < on => (1.0, 0.0),
+            Self::Xplor { on } if r < cutoff => {
+                let (r2, on2, cut2) = (r * r, on * on, cutoff * cutoff);
+                let scale = 1.0 / (cut2 - on2).powi(3);
+                let rest = cut2 - r2;
+                (rest * rest * (cut2 + 2.0 * r2 - 3.0 * on2) * scale, 12.0 * r * rest * (on2 - r2) * scale)
+            }
+            Self::Xplor { .. } => (0.0, 0.0),
+        }
+    }
+    /// Where a derivative jumps before the cutoff.
+    pub fn kink(&self) -> Option<f64> {
+        match *self {
+            Self::Polynomial(_) => None,
+            Self::Xplor { on } => Some(on),
+        }
+    }
+}
+
 /// A map of the distance before the basis, which depends on the sum of the covalent radii of the pair.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Transform {
@@ -301,6 +339,10 @@ mod tests {
         for (r, p) in [(0.5, 5.0), (2.5, 6.0), (4.9, 5.0)] {
             let d = polynomial_cutoff(r, 5.0, p).1;
             assert!((slope(|r| polynomial_cutoff(r, 5.0, p).0, r) - d).abs() < 1e-9, "{r} {p}");
+        }
+        for r in [1.0, 4.6, 4.9] {
+            let xplor = Envelope::Xplor { on: 4.5 };
+            assert!((slope(|r| xplor.eval(r, 5.0).0, r) - xplor.eval(r, 5.0).1).abs() < 1e-9, "{r}");
         }
         assert_eq!(polynomial_cutoff(5.0, 5.0, 5.0), (0.0, 0.0));
         assert!((polynomial_cutoff(0.0, 5.0, 5.0).0 - 1.0).abs() < 1e-15);

@@ -1,5 +1,7 @@
 //! Reading reference frames and evaluating potentials on them.
 #![allow(dead_code)]
+pub mod learned;
+
 use caloron_engine::neighbors::Search;
 use caloron_engine::quantity::reading_in;
 use caloron_engine::testing::reference;

@@ -5,6 +5,7 @@
 //! axis**, so that those of degree 1 are (x, y, z).
 pub mod irreps;
 pub mod spherical_harmonics;
+pub(crate) mod weights;
 pub mod wigner;
 
 pub use irreps::{Irrep, Irreps, Path};

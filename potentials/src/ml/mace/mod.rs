@@ -14,13 +14,12 @@ pub use reference::Reference;
 use super::checkpoint::{Fault, ModelFile};
 pub use super::chgnet::Precision;
 use super::domain::domain;
-use super::graph::Graph;
+use super::fused::potential::{About, GraphPotential, Kernel};
 use super::other_architecture;
 use crate::BuildContext;
 use crate::many_body::files::map_species;
-use crate::many_body::site_energy::check_species;
 use caloron_engine::error::nearest;
-use caloron_engine::{Domain, Input, Outputs, Potential, PotentialError, Properties, SpecError, UnitSystem};
+use caloron_engine::{SpecError, UnitSystem};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -50,27 +49,12 @@ pub struct MaceSpec {
     pub elements: Option<BTreeMap<String, String>>,
 }
 
-enum Kernels {
-    Single(Box<Fused<f32>>),
-    Double(Box<Fused<f64>>),
-}
-
-/// The potential of a MACE model.
-pub struct Mace {
-    kernels: Kernels,
-    graph: Graph,
-    cutoff: f64,
-    species: usize,
-    about: Vec<String>,
-    domain: Domain,
-}
-
 impl MaceSpec {
     /// The potential for a system.
     ///
     /// # Errors
     /// When the file cannot be read or holds another kind of model, a species is not in it, or the head is not.
-    pub fn build(&self, context: &mut BuildContext<'_>) -> Result<Mace, SpecError> {
+    pub fn build(&self, context: &mut BuildContext<'_>) -> Result<GraphPotential, SpecError> {
         if context.units == UnitSystem::Lj {
             return Err(SpecError::new(
                 "",
@@ -85,9 +69,9 @@ impl MaceSpec {
         let model = Model::new(&file).map_err(wrong)?;
         let head = self.head(&model)?;
         let map = map_species(context.system, self.elements.as_ref(), &model.symbols(), &self.file)?;
-        let mut potential = Mace::new(&model, &map, head, self.precision).map_err(wrong)?;
+        let mut potential = potential(&model, &map, head, self.precision).map_err(wrong)?;
         let symbols = model.symbols();
-        potential.domain = domain(&file, context.system, |s| &symbols[map[s]])?;
+        potential.set_domain(domain(&file, context.system, |s| &symbols[map[s]])?);
         Ok(potential)
     }
     fn head(&self, model: &Model) -> Result<usize, SpecError> {
@@ -108,108 +92,43 @@ impl MaceSpec {
     }
 }
 
-impl Mace {
-    /// The potential for species whose elements have the places `map` in the model.
-    ///
-    /// # Errors
-    /// When the model has features beyond what the kernels are compiled for.
-    pub fn new(model: &Model, map: &[usize], head: usize, precision: Precision) -> Result<Self, Fault> {
-        let highest = model.layers.iter().flat_map(|l| l.input.iter().copied()).max().unwrap_or(0);
-        if model.lmax > 4 || highest > 3 {
-            return Err(Fault::Unsupported(format!(
-                "spherical harmonics of degree {} and features of degree {highest} (at most 4 and 3)",
-                model.lmax
-            )));
-        }
-        let (kernels, (intervals, error)) = match precision {
-            Precision::F32 => {
-                let fused = Fused::<f32>::new(model, map, head);
-                let tables = fused.tables();
-                (Kernels::Single(Box::new(fused)), tables)
-            }
-            Precision::F64 => {
-                let fused = Fused::<f64>::new(model, map, head);
-                let tables = fused.tables();
-                (Kernels::Double(Box::new(fused)), tables)
-            }
-        };
-        let bits = if precision == Precision::F32 { "single" } else { "double" };
-        let degrees: Vec<String> =
-            model.layers[0].output.iter().map(|l| format!("{}x{l}", model.channels)).collect();
-        let about = vec![
-            format!(
-                "{} layers, features {}, cutoff {} Å, {} elements, head {}, {bits} precision",
-                model.layers.len(),
-                degrees.join("+"),
-                model.cutoff,
-                model.elements.len(),
-                model.heads[head].name
-            ),
-            format!(
-                "radial networks on {intervals} intervals, interpolation error {error:.0e} of the largest value"
-            ),
-        ];
-        Ok(Self {
-            kernels,
-            graph: Graph::default(),
-            cutoff: model.cutoff,
-            species: map.len(),
-            about,
-            domain: Domain::default(),
-        })
+/// The potential for species whose elements have the places `map` in the model, with a head.
+///
+/// # Errors
+/// When the model has features beyond what the kernels are compiled for.
+pub fn potential(
+    model: &Model,
+    map: &[usize],
+    head: usize,
+    precision: Precision,
+) -> Result<GraphPotential, Fault> {
+    let highest = model.layers.iter().flat_map(|l| l.input.iter().copied()).max().unwrap_or(0);
+    if model.lmax > 4 || highest > 3 {
+        return Err(Fault::Unsupported(format!(
+            "spherical harmonics of degree {} and features of degree {highest} (at most 4 and 3)",
+            model.lmax
+        )));
     }
-    /// Evaluates the radial networks for every edge instead of interpolating them.
-    pub fn set_mode(&mut self, mode: Mode) {
-        match &mut self.kernels {
-            Kernels::Single(k) => k.set_mode(mode),
-            Kernels::Double(k) => k.set_mode(mode),
-        }
-    }
-    /// Memory held, bytes.
-    pub fn bytes(&self) -> usize {
-        self.graph.bytes()
-            + match &self.kernels {
-                Kernels::Single(k) => k.bytes(),
-                Kernels::Double(k) => k.bytes(),
-            }
-    }
-}
-
-impl Potential for Mace {
-    fn name(&self) -> &'static str {
-        "mace"
-    }
-    fn cutoff(&self) -> Option<f64> {
-        Some(self.cutoff)
-    }
-    fn compute(
-        &mut self,
-        input: Input<'_>,
-        want: Properties,
-        out: &mut Outputs,
-    ) -> Result<(), PotentialError> {
-        check_species("mace", self.species, &input)?;
-        self.graph.build(&input, self.cutoff);
-        let derivatives = want.intersects(Properties::FORCES | Properties::VIRIAL | Properties::ATOM_VIRIALS);
-        let (energies, g) = match &mut self.kernels {
-            Kernels::Single(k) => k.evaluate(&self.graph, derivatives),
-            Kernels::Double(k) => k.evaluate(&self.graph, derivatives),
-        };
-        self.graph.add(energies, g, want, out);
-        Ok(())
-    }
-    fn domain(&self) -> Option<&Domain> {
-        Some(&self.domain)
-    }
-    fn single_precision(&self) -> bool {
-        matches!(self.kernels, Kernels::Single(_))
-    }
-    fn citations(&self) -> Vec<&'static str> {
-        vec![
-            "Batatia et al., Advances in Neural Information Processing Systems 35, 11423 (2022), arXiv:2206.07697",
-        ]
-    }
-    fn describe(&self) -> Vec<String> {
-        self.about.clone()
-    }
+    let kernel: Box<dyn Kernel> = match precision {
+        Precision::F32 => Box::new(Fused::<f32>::new(model, map, head)),
+        Precision::F64 => Box::new(Fused::<f64>::new(model, map, head)),
+    };
+    let bits = if precision == Precision::F32 { "single" } else { "double" };
+    let degrees: Vec<String> =
+        model.layers[0].output.iter().map(|l| format!("{}x{l}", model.channels)).collect();
+    let about = format!(
+        "{} layers, features {}, cutoff {} Å, {} elements, head {}, {bits} precision",
+        model.layers.len(),
+        degrees.join("+"),
+        model.cutoff,
+        model.elements.len(),
+        model.heads[head].name
+    );
+    let about = About {
+        name: "mace",
+        citation: "Batatia et al., Advances in Neural Information Processing Systems 35, 11423 (2022), arXiv:2206.07697",
+        model: about,
+        single: precision == Precision::F32,
+    };
+    Ok(GraphPotential::new(kernel, model.cutoff, map.len(), about))
 }

@@ -1,5 +1,6 @@
 //! What a MACE model file says, as plain numbers with all normalisations in them.
 use crate::ml::checkpoint::{Dtype, Fault, ModelFile};
+use crate::ml::equivariant::weights::{counted, network, part};
 use crate::ml::equivariant::wigner::Tensor3;
 use crate::ml::equivariant::{Activation, Convention, Irrep, Irreps, wigner_3j};
 use crate::ml::radial::{Basis, Dense, Network, Transform};
@@ -227,23 +228,14 @@ impl Reader<'_> {
         }
         Ok(degrees)
     }
-    /// A matrix that is part of a vector of weights.
-    fn part(values: &[f64], at: usize, inputs: usize, outputs: usize, scale: f64) -> Dense {
-        let values = values[at..at + inputs * outputs].iter().map(|v| v * scale).collect();
-        Dense { inputs, outputs, values }
-    }
     fn weights(&self, name: &str, count: usize) -> Read<Vec<f64>> {
-        let values = self.numbers(name)?;
-        if values.len() != count {
-            return content(format!("tensor `{name}` has {} numbers, expected {count}", values.len()));
-        }
-        Ok(values)
+        counted(self.file, name, count)
     }
     /// A channel mixing for each degree.
     fn mixing(&self, name: &str, degrees: usize) -> Read<Vec<Dense>> {
         let c = self.channels;
         let values = self.weights(name, degrees * c * c)?;
-        Ok((0..degrees).map(|k| Self::part(&values, k * c * c, c, c, 1.0 / (c as f64).sqrt())).collect())
+        Ok((0..degrees).map(|k| part(&values, k * c * c, c, c, 1.0 / (c as f64).sqrt())).collect())
     }
     fn activation(&self, module: &str) -> Read<(Activation, f64)> {
         let Some(name) = self.attribute(module, "f").and_then(Value::as_str) else {
@@ -260,32 +252,8 @@ impl Reader<'_> {
         Ok((f, constant))
     }
     fn network(&self, module: &str, inputs: usize, outputs: usize) -> Read<Network> {
-        let (activation, constant) = self.activation(&format!("{module}.layer0.act"))?;
-        let mut layers: Vec<Dense> = Vec::new();
-        while self.has(&format!("{module}.layer{}.weight", layers.len())) {
-            let name = format!("{module}.layer{}.weight", layers.len());
-            let tensor = self.file.tensor(&name)?;
-            let &[rows, columns] = tensor.shape() else {
-                return content(format!("tensor `{name}` should be a matrix"));
-            };
-            if rows != layers.last().map_or(inputs, |l| l.outputs) || rows == 0 || columns == 0 {
-                return content(format!(
-                    "tensor `{name}` has the shape [{rows}, {columns}], which does not fit"
-                ));
-            }
-            let before = if layers.is_empty() { 1.0 } else { constant };
-            let values = tensor.to_f64();
-            let dense = Dense { inputs: rows, outputs: columns, values };
-            layers.push(dense.scaled(before / (rows as f64).sqrt()));
-        }
-        if layers.last().map(|l| l.outputs) != Some(outputs) {
-            return Err(if layers.is_empty() {
-                Fault::Unsupported(format!("a radial network without `{module}.layer0.weight`"))
-            } else {
-                Fault::Content(format!("the radial network `{module}` should give {outputs} numbers"))
-            });
-        }
-        Ok(Network { layers, activation })
+        let activation = self.activation(&format!("{module}.layer0.act"))?;
+        network(self.file, module, activation, inputs, outputs)
     }
     fn radii(&self, name: &str, elements: &[u8]) -> Read<Vec<f64>> {
         let table = self.numbers(name)?;
@@ -413,7 +381,7 @@ impl Reader<'_> {
                 input: path.input,
                 degrees: path.degrees,
                 coupling: self.coupling(t, path.degrees)?,
-                linear: Self::part(&linear, k * c * c, c, c, 1.0 / (fan as f64).sqrt()),
+                linear: part(&linear, k * c * c, c, c, 1.0 / (fan as f64).sqrt()),
             });
         }
         let division = if density {
@@ -554,7 +522,7 @@ impl Reader<'_> {
         }
         if self.has(&of("linear.weight")) {
             let w = self.weights(&of("linear.weight"), c * heads)?;
-            return Ok(Some(Readout::Linear(Self::part(&w, 0, c, heads, scale(c)))));
+            return Ok(Some(Readout::Linear(part(&w, 0, c, heads, scale(c)))));
         }
         if !self.has(&of("linear_1.weight")) {
             return if self.attribute(&format!("readouts.{t}"), "class").is_some() {
@@ -581,9 +549,9 @@ impl Reader<'_> {
         let w2 = self.weights(&of("linear_2.weight"), hidden * heads)?;
         let (f, constant) = self.activation(&of("non_linearity.acts.0"))?;
         Ok(Some(Readout::Network(
-            Self::part(&w1, 0, c, hidden, scale(c)),
+            part(&w1, 0, c, hidden, scale(c)),
             f,
-            Self::part(&w2, 0, hidden, heads, scale(hidden) * constant),
+            part(&w2, 0, hidden, heads, scale(hidden) * constant),
         )))
     }
 }
@@ -627,7 +595,7 @@ impl Model {
             return content("`node_embedding.linear.weight` does not fit the number of elements");
         }
         (reader.elements, reader.channels) = (e, channels);
-        let embedding = Reader::part(&embedding, 0, e, channels, 1.0 / (e as f64).sqrt());
+        let embedding = part(&embedding, 0, e, channels, 1.0 / (e as f64).sqrt());
         let Some(sh) = reader
             .attribute("interactions.0", "edge_attrs_irreps")
             .and_then(Value::as_str)

@@ -8,6 +8,18 @@ use std::collections::BTreeMap;
 /// Components of all results together.
 const RESULTS: usize = 49;
 
+/// Multiplies rows of a block by a number for each node.
+pub fn scale_rows<T: Real>(x: &mut [T], rows: Rows, lmax: usize, stride: usize, factors: &[T]) {
+    for l in 0..=lmax {
+        for (n, factor) in factors.iter().enumerate() {
+            let first = rows.row(l * l, 2 * l + 1, n) * stride;
+            for v in &mut x[first..first + (2 * l + 1) * stride] {
+                *v = *v * *factor;
+            }
+        }
+    }
+}
+
 /// Polynomials for all degrees of a layer.
 pub struct Polynomials<T: Real> {
     /// Number of variables.

@@ -1,30 +1,12 @@
 //! The weights of a layer as the kernels want them: folded, transposed where derivatives need it, for the species present.
 use super::contraction::Polynomials;
-use super::convolution::Path;
 use crate::ml::equivariant::Activation;
-use crate::ml::kernels::{Aligned, gemm::Matrix};
+use crate::ml::fused::Both;
+use crate::ml::fused::convolution::Path;
+use crate::ml::kernels::Aligned;
 use crate::ml::mace::model::{Division, Layer, Model, Product, Readout, Skip};
 use crate::ml::radial::Dense;
 use crate::simd::Real;
-
-/// A matrix and its transpose.
-pub struct Both<T: Real> {
-    /// C_in rows, padded C_out columns.
-    pub forward: Matrix<T>,
-    /// C_out rows, padded C_in columns.
-    pub backward: Matrix<T>,
-}
-
-impl<T: Real> Both<T> {
-    fn new(w: &Dense) -> Self {
-        let pad = |n: usize| n.div_ceil(16) * 16;
-        let forward =
-            Matrix::new(w.inputs, pad(w.outputs), |i, o| if o < w.outputs { w.at(i, o) } else { 0.0 });
-        let backward =
-            Matrix::new(w.outputs, pad(w.inputs), |o, i| if i < w.inputs { w.at(i, o) } else { 0.0 });
-        Self { forward, backward }
-    }
-}
 
 /// A layer.
 pub struct Weights<T: Real> {
@@ -34,6 +16,8 @@ pub struct Weights<T: Real> {
     pub output: Vec<usize>,
     /// Paths.
     pub paths: Vec<Path<T>>,
+    /// Components that come in, for each vector of channels.
+    pub rows: Vec<usize>,
     /// Channel mixing of each path: one matrix, or one for each species of the receiver.
     pub mix: Vec<Vec<Both<T>>>,
     /// Products of the messages.
@@ -92,7 +76,16 @@ impl<T: Real> Weights<T> {
         let mut mix = Vec::new();
         for p in &layer.paths {
             let coupling = p.coupling.iter().map(|(m, v)| (m.map(|m| m as u8), T::from_f64(*v))).collect();
-            paths.push(Path { degrees: p.degrees, offset: offset(&layer.input, p.input), coupling });
+            let row = offset(&layer.input, p.input);
+            paths.push(Path {
+                degrees: p.degrees,
+                row,
+                offset: row * stride,
+                stride,
+                sums: stride,
+                chunks: padded / T::LANES,
+                coupling,
+            });
             let linear = p.linear.clone().scaled(division);
             mix.push(match &layer.skip {
                 Skip::Residual(_) => vec![Both::new(&linear)],
@@ -159,6 +152,7 @@ impl<T: Real> Weights<T> {
         };
         Self {
             input: layer.input.clone(),
+            rows: vec![components(&layer.input); padded / T::LANES],
             paths,
             mix,
             polynomials,

@@ -2,39 +2,33 @@
 //!
 //! What makes it fast, none of which changes the model:
 //!
-//! - radial networks become piecewise polynomials (`radial`), a third of a percent of their arithmetic;
+//! - radial networks become piecewise polynomials ([`radial`](crate::ml::fused)), a third of a percent of their arithmetic;
 //! - features of the first layer are those of the element, a table; linear maps that follow each other are multiplied when the model
 //!   is built, for the species present;
 //! - the sum over neighbours accumulates products of features and spherical harmonics, which are coupled once for each
-//!   atom (`convolution`);
+//!   atom;
 //! - the symmetric contraction is a list of sparse polynomials with its reverse (`contraction`);
 //! - the last layer runs forward and backward in one pass over blocks of atoms.
 //!
 //! Atoms are treated in blocks of neighbouring atoms; derivatives for atoms outside of a block are collected in memory of the block and
 //! added in the order of the blocks, so that sums do not depend on the number of threads.
 pub(crate) mod contraction;
-pub(crate) mod convolution;
 mod layer;
-pub(crate) mod radial;
 
-use super::model::{Model, Zbl};
+use super::model::{Division, Model, Zbl};
 use super::{ZBL_BOHR, ZBL_COULOMB, ZBL_RATES};
-use crate::ml::equivariant::SphericalHarmonics;
+pub use crate::ml::fused::Mode;
+use crate::ml::fused::convolution::{Backward, Edges, Forward, TILE, edge_rows};
+use crate::ml::fused::edges::{Angular, EdgeData};
+use crate::ml::fused::radial::{Functions, LayerFunctions, Radial};
+use crate::ml::fused::{BLOCK, Both, Kernel, Shared, WAVE, nodes, waves};
 use crate::ml::graph::Graph;
 use crate::ml::kernels::{Aligned, gemm};
-use crate::ml::radial::polynomial_cutoff;
+use crate::ml::radial::{Envelope, polynomial_cutoff};
 use crate::simd::{Level, Real, run_vector};
-use contraction::{Contraction, Rows};
-use convolution::{Backward, Edges, Forward, TILE, edge_rows, scale_rows};
-use layer::{Both, Weights, components, offset};
-pub use radial::Mode;
-use radial::{Exact, Radial};
+use contraction::{Contraction, Rows, scale_rows};
+use layer::{Weights, components, offset};
 use rayon::prelude::*;
-
-/// Atoms that one task treats together.
-const BLOCK: usize = 12;
-/// Blocks whose results for other atoms are kept before they are added.
-const WAVE: usize = 32;
 
 /// The model for the species of a system.
 pub struct Fused<T: Real> {
@@ -43,7 +37,7 @@ pub struct Fused<T: Real> {
     lmax: usize,
     padded: usize,
     stride: usize,
-    harmonics: SphericalHarmonics,
+    angular: Angular,
     radial: Radial<T>,
     layers: Vec<Weights<T>>,
     /// Features that the first layer sends, by species.
@@ -59,15 +53,7 @@ pub struct Fused<T: Real> {
 
 /// Numbers of one geometry.
 struct State<T: Real> {
-    y: Aligned<T>,
-    cell: Vec<u32>,
-    local: Vec<T>,
-    species: Vec<u32>,
-    place: Vec<u32>,
-    hidden: Vec<T>,
-    density: Vec<[T; 2]>,
-    /// Derivatives along each edge and with respect to its spherical harmonics.
-    edge_bar: Aligned<T>,
+    edges: EdgeData<T>,
     /// By layer: features that come in, those that are sent, and derivatives with respect to both.
     h: Vec<Aligned<T>>,
     up: Vec<Aligned<T>>,
@@ -78,23 +64,13 @@ struct State<T: Real> {
     inverse: Vec<Vec<T>>,
     pre_bar: Vec<Aligned<T>>,
     energies: Vec<f64>,
-    g: Vec<[f64; 3]>,
-    /// By block: nodes that its edges come from.
-    sources: Vec<Vec<u32>>,
     slots: Vec<Slot<T>>,
 }
 
 impl<T: Real> State<T> {
     fn new() -> Self {
         Self {
-            y: Aligned::zeros(0),
-            cell: Vec::new(),
-            local: Vec::new(),
-            species: Vec::new(),
-            place: Vec::new(),
-            hidden: Vec::new(),
-            density: Vec::new(),
-            edge_bar: Aligned::zeros(0),
+            edges: EdgeData::default(),
             h: Vec::new(),
             up: Vec::new(),
             h_bar: Vec::new(),
@@ -103,8 +79,6 @@ impl<T: Real> State<T> {
             inverse: Vec::new(),
             pre_bar: Vec::new(),
             energies: Vec::new(),
-            g: Vec::new(),
-            sources: Vec::new(),
             slots: Vec::new(),
         }
     }
@@ -123,9 +97,6 @@ struct Slot<T: Real> {
     tile: Aligned<T>,
     scatter: Aligned<T>,
     offsets: Vec<u32>,
-    stamp: Vec<u32>,
-    epoch: u32,
-    exact: Exact,
 }
 
 impl<T: Real> Default for Slot<T> {
@@ -143,31 +114,7 @@ impl<T: Real> Default for Slot<T> {
             tile: none(),
             scatter: none(),
             offsets: Vec::new(),
-            stamp: Vec::new(),
-            epoch: 0,
-            exact: Exact::default(),
         }
-    }
-}
-
-/// A pointer that tasks share; each writes to its own places.
-#[derive(Clone, Copy)]
-struct Shared<X>(*mut X);
-// SAFETY: blocks write to rows of their own nodes and edges
-unsafe impl<X> Send for Shared<X> {}
-// SAFETY: as above
-unsafe impl<X> Sync for Shared<X> {}
-
-impl<X> Shared<X> {
-    fn at(&self, k: usize) -> *mut X {
-        self.0.wrapping_add(k)
-    }
-    /// # Safety
-    /// Nobody else may use these elements, which must exist.
-    #[expect(clippy::mut_from_ref, reason = "a place of its own for every task")]
-    unsafe fn slice(&self, start: usize, len: usize) -> &mut [X] {
-        // SAFETY: as the caller promises
-        unsafe { std::slice::from_raw_parts_mut(self.0.add(start), len) }
     }
 }
 
@@ -187,16 +134,122 @@ struct Pass<T> {
 }
 
 /// Geometry as the kernels read it.
-struct Geometry<'a, T> {
+struct Geometry<'a, T: Real> {
     graph: &'a Graph,
-    y: &'a [T],
-    cell: &'a [u32],
-    local: &'a [T],
-    species: &'a [u32],
-    place: &'a [u32],
-    hidden: &'a [T],
-    density: &'a [[T; 2]],
-    sources: &'a [Vec<u32>],
+    edges: &'a EdgeData<T>,
+}
+
+/// The radial functions of a model.
+fn functions(model: &Model) -> Functions {
+    let layer = |l: &super::model::Layer| LayerFunctions {
+        network: l.network.clone(),
+        paths: (0..l.paths.len()).map(|p| [p * model.channels, model.channels]).collect(),
+        density: match &l.division {
+            Division::Density(w) => Some(w.clone()),
+            Division::Constant(_) => None,
+        },
+    };
+    Functions {
+        cutoff: model.cutoff,
+        basis: model.radial.basis.clone(),
+        transform: model.radial.transform,
+        envelope: Envelope::Polynomial(model.radial.power),
+        on_basis: model.radial.on_basis,
+        radii: model.radial.radii.clone(),
+        accuracy: [2e-9, 1e-12],
+        layers: model.layers.iter().map(layer).collect(),
+    }
+}
+
+impl<T: Real> Kernel for Fused<T> {
+    fn set_mode(&mut self, mode: Mode) {
+        self.mode = mode;
+    }
+    fn tables(&self) -> (usize, f64) {
+        (self.radial.intervals, self.radial.error)
+    }
+    fn bytes(&self) -> usize {
+        let s = &self.state;
+        let all = [&s.h, &s.up, &s.h_bar, &s.up_bar, &s.a, &s.pre_bar];
+        let slot = |s: &Slot<T>| {
+            [&s.path, &s.a, &s.a_bar, &s.b, &s.h_bar, &s.bars, &s.pre, &s.contraction, &s.tile, &s.scatter]
+                .iter()
+                .map(|a| a.bytes())
+                .sum::<usize>()
+        };
+        all.iter().flat_map(|v| v.iter()).map(Aligned::bytes).sum::<usize>()
+            + s.edges.bytes()
+            + s.slots.iter().map(slot).sum::<usize>()
+            + self.radial.bytes()
+    }
+    fn evaluate(&mut self, graph: &Graph, derivatives: bool) -> (&[f64], &[[f64; 3]]) {
+        let mut state = std::mem::replace(&mut self.state, State::new());
+        let shortest = graph.lengths().iter().copied().fold(f64::INFINITY, f64::min);
+        let mode = if shortest < self.radial.start() { Mode::Exact } else { self.mode };
+        state.edges.prepare(graph, &self.angular, &self.radial, mode);
+        self.reserve(&mut state, graph);
+        let (nodes, blocks) = (graph.nodes(), graph.nodes().div_ceil(BLOCK));
+        let share =
+            |v: &mut Vec<Aligned<T>>| v.iter_mut().map(|a| Shared(a.as_mut_ptr())).collect::<Vec<_>>();
+        let pass = Pass {
+            nodes,
+            mode,
+            h: share(&mut state.h),
+            up: share(&mut state.up),
+            h_bar: share(&mut state.h_bar),
+            up_bar: share(&mut state.up_bar),
+            a: share(&mut state.a),
+            inverse: state.inverse.iter_mut().map(|a| Shared(a.as_mut_ptr())).collect(),
+            pre_bar: share(&mut state.pre_bar),
+            energies: Shared(state.energies.as_mut_ptr()),
+            edge_bar: Shared(state.edges.bar.as_mut_ptr()),
+        };
+        let geometry = Geometry { graph, edges: &state.edges };
+        let last = self.layers.len() - 1;
+        for t in 0..last {
+            waves(
+                &mut state.slots,
+                blocks,
+                |b, slot| {
+                    self.forward(t, b, slot, &pass, &geometry);
+                    self.features(t, b, slot, &pass, &geometry);
+                },
+                |_, _| {},
+            );
+        }
+        let down_to = if derivatives { 0 } else { last };
+        for t in (down_to..=last).rev() {
+            let add = |first: usize, slots: &[Slot<T>]| {
+                if t > 0 && derivatives {
+                    self.collect(t, first, slots, &pass, &geometry);
+                }
+            };
+            waves(
+                &mut state.slots,
+                blocks,
+                |b, slot| {
+                    if t == last {
+                        self.forward(t, b, slot, &pass, &geometry);
+                        self.energies(b, slot, &pass, &geometry);
+                    } else {
+                        self.features_backward(t, b, slot, &pass, &geometry);
+                    }
+                    if derivatives {
+                        self.backward(t, b, slot, &pass, &geometry);
+                    }
+                },
+                add,
+            );
+        }
+        let pair = |r: f64, pair: [usize; 2]| match &self.zbl {
+            Some(zbl) => self.repulsion(zbl, r, pair, graph),
+            None => (0.0, 0.0),
+        };
+        let scale = self.radial.slope_scale(mode);
+        state.edges.gradients(graph, &self.angular, scale, &mut state.energies, pair);
+        self.state = state;
+        (&self.state.energies, &self.state.edges.g)
+    }
 }
 
 impl<T: Real> Fused<T> {
@@ -227,8 +280,8 @@ impl<T: Real> Fused<T> {
             lmax: model.lmax,
             padded,
             stride,
-            harmonics: SphericalHarmonics::new(model.lmax),
-            radial: Radial::new(model, of_species, padded, level),
+            angular: Angular::new(model.lmax, -1.0, false),
+            radial: Radial::new(functions(model), of_species, level),
             layers,
             first,
             own: of_species.iter().map(|z| head.atomic_energies[*z] + head.shift).collect(),
@@ -239,140 +292,9 @@ impl<T: Real> Fused<T> {
             state: State::new(),
         }
     }
-    /// Evaluates radial networks for every edge instead of interpolating them.
-    pub fn set_mode(&mut self, mode: Mode) {
-        self.mode = mode;
-    }
-    /// Intervals of the radial tables and the largest error of the values that are interpolated, relative to the largest.
-    pub fn tables(&self) -> (usize, f64) {
-        (self.radial.intervals, self.radial.error)
-    }
-    /// Memory held, bytes.
-    pub fn bytes(&self) -> usize {
-        let s = &self.state;
-        let all = [&s.h, &s.up, &s.h_bar, &s.up_bar, &s.a, &s.pre_bar];
-        let slot = |s: &Slot<T>| {
-            [&s.path, &s.a, &s.a_bar, &s.b, &s.h_bar, &s.bars, &s.pre, &s.contraction, &s.tile, &s.scatter]
-                .iter()
-                .map(|a| a.bytes())
-                .sum::<usize>()
-        };
-        all.iter().flat_map(|v| v.iter()).map(Aligned::bytes).sum::<usize>()
-            + s.y.bytes()
-            + s.edge_bar.bytes()
-            + s.g.capacity() * 24
-            + s.cell.capacity() * 4 * 3
-            + (s.local.capacity() + s.hidden.capacity()) * size_of::<T>()
-            + s.slots.iter().map(slot).sum::<usize>()
-            + self.radial.bytes()
-    }
-    /// Energies of the nodes of a graph, eV, and derivatives with respect to the vectors of its edges, eV/Å (which mean
-    /// nothing without `derivatives`).
-    pub fn evaluate(&mut self, graph: &Graph, derivatives: bool) -> (&[f64], &[[f64; 3]]) {
-        let mut state = std::mem::replace(&mut self.state, State::new());
-        let shortest = graph.lengths().iter().copied().fold(f64::INFINITY, f64::min);
-        let mode = if shortest < self.radial.start() { Mode::Exact } else { self.mode };
-        self.reserve(&mut state, graph, mode);
-        self.prepare(&mut state, graph, mode);
-        let (nodes, blocks) = (graph.nodes(), graph.nodes().div_ceil(BLOCK));
-        let share =
-            |v: &mut Vec<Aligned<T>>| v.iter_mut().map(|a| Shared(a.as_mut_ptr())).collect::<Vec<_>>();
-        let pass = Pass {
-            nodes,
-            mode,
-            h: share(&mut state.h),
-            up: share(&mut state.up),
-            h_bar: share(&mut state.h_bar),
-            up_bar: share(&mut state.up_bar),
-            a: share(&mut state.a),
-            inverse: state.inverse.iter_mut().map(|a| Shared(a.as_mut_ptr())).collect(),
-            pre_bar: share(&mut state.pre_bar),
-            energies: Shared(state.energies.as_mut_ptr()),
-            edge_bar: Shared(state.edge_bar.as_mut_ptr()),
-        };
-        let geometry = Geometry {
-            graph,
-            y: &state.y,
-            cell: &state.cell,
-            local: &state.local,
-            species: &state.species,
-            place: &state.place,
-            hidden: &state.hidden,
-            density: &state.density,
-            sources: &state.sources,
-        };
-        let last = self.layers.len() - 1;
-        for t in 0..last {
-            self.waves(
-                &mut state.slots,
-                blocks,
-                |b, slot| {
-                    self.forward(t, b, slot, &pass, &geometry);
-                    self.features(t, b, slot, &pass, &geometry);
-                },
-                |_, _| {},
-            );
-        }
-        let down_to = if derivatives { 0 } else { last };
-        for t in (down_to..=last).rev() {
-            let add = |first: usize, slots: &[Slot<T>]| {
-                if t > 0 && derivatives {
-                    self.collect(t, first, slots, &pass, &geometry);
-                }
-            };
-            self.waves(
-                &mut state.slots,
-                blocks,
-                |b, slot| {
-                    if t == last {
-                        self.forward(t, b, slot, &pass, &geometry);
-                        self.energies(b, slot, &pass, &geometry);
-                    } else {
-                        self.features_backward(t, b, slot, &pass, &geometry);
-                    }
-                    if derivatives {
-                        self.backward(t, b, slot, &pass, &geometry);
-                    }
-                },
-                add,
-            );
-        }
-        self.finish(&mut state, graph, mode);
-        self.state = state;
-        (&self.state.energies, &self.state.g)
-    }
-    /// Runs a task for every block, a wave at a time, and something after each wave.
-    fn waves(
-        &self,
-        slots: &mut [Slot<T>],
-        blocks: usize,
-        task: impl Fn(usize, &mut Slot<T>) + Sync,
-        after: impl Fn(usize, &[Slot<T>]),
-    ) {
-        let mut first = 0;
-        while first < blocks {
-            let count = (blocks - first).min(slots.len());
-            let wave = &mut slots[..count];
-            wave.par_iter_mut().with_max_len(1).enumerate().for_each(|(k, slot)| task(first + k, slot));
-            after(first, &slots[..count]);
-            first += count;
-        }
-    }
-    fn reserve(&self, state: &mut State<T>, graph: &Graph, mode: Mode) {
-        let (n, e, count) = (graph.nodes(), graph.edges(), self.layers.len());
-        let lm = self.harmonics.len();
-        state.y.resize(e * lm);
-        state.edge_bar.resize(e * edge_rows::<T>(lm));
-        state.edge_bar.fill(T::default());
-        state.cell.resize(e, 0);
-        state.local.resize(e, T::default());
-        state.species.resize(e, 0);
-        state.place.resize(e, 0);
-        state.g.resize(e, [0.0; 3]);
-        if mode == Mode::Exact {
-            state.hidden.resize(e * 2 * self.radial.width, T::default());
-            state.density.resize(e * count, [T::default(); 2]);
-        }
+    fn reserve(&self, state: &mut State<T>, graph: &Graph) {
+        let (n, count) = (graph.nodes(), self.layers.len());
+        let lm = self.angular.len();
         state.energies.clear();
         state.energies.extend(graph.species().iter().map(|s| self.own[usize::from(*s)]));
         let sized = |list: &mut Vec<Aligned<T>>, rows: &dyn Fn(usize) -> usize| {
@@ -395,9 +317,7 @@ impl<T: Real> Fused<T> {
         for inverse in &mut state.inverse {
             inverse.resize(n, T::from_f64(1.0));
         }
-        let blocks = n.div_ceil(BLOCK);
-        state.sources.resize_with(blocks, Vec::new);
-        let want = blocks.min(WAVE);
+        let want = n.div_ceil(BLOCK).min(WAVE);
         if state.slots.len() < want {
             state.slots.resize_with(want, Slot::default);
         }
@@ -413,80 +333,11 @@ impl<T: Real> Fused<T> {
             slot.pre.resize(2 * BLOCK * self.stride.max(self.hidden()));
             slot.contraction.resize(self.layers.iter().map(|l| l.polynomials.scratch()).max().unwrap_or(0));
             slot.tile.resize(TILE * edge_rows::<T>(lm) * T::LANES);
-            slot.stamp.resize(n, 0);
         }
     }
     /// Padded number of readout values.
     fn hidden(&self) -> usize {
         self.layers.iter().map(|l| l.readout.second.len().div_ceil(16) * 16).max().unwrap_or(16)
-    }
-    /// Everything about the edges that does not depend on features.
-    fn prepare(&self, state: &mut State<T>, graph: &Graph, mode: Mode) {
-        let lm = self.harmonics.len();
-        let (width, count, blocks) = (self.radial.width, self.layers.len(), state.sources.len());
-        let (y, cell, local) =
-            (Shared(state.y.as_mut_ptr()), Shared(state.cell.as_mut_ptr()), Shared(state.local.as_mut_ptr()));
-        let (species, place) = (Shared(state.species.as_mut_ptr()), Shared(state.place.as_mut_ptr()));
-        let (hidden, density) = (Shared(state.hidden.as_mut_ptr()), Shared(state.density.as_mut_ptr()));
-        let sources = Shared(state.sources.as_mut_ptr());
-        let types = graph.species();
-        self.waves(
-            &mut state.slots,
-            blocks,
-            |b, slot| {
-                // SAFETY: every block writes for its own edges
-                let list = unsafe { &mut sources.slice(b, 1)[0] };
-                list.clear();
-                if slot.epoch == u32::MAX {
-                    slot.stamp.fill(0);
-                    slot.epoch = 0;
-                }
-                // the first edge from a node in this block gives it its place; the stamp is that place plus what was before
-                slot.epoch += 1;
-                let mut components = [0.0; 49];
-                for k in b * BLOCK..((b + 1) * BLOCK).min(graph.nodes()) {
-                    for e in graph.row(k) {
-                        let (d, r) = (graph.vectors()[e], graph.lengths()[e]);
-                        let j = graph.neighbors()[e];
-                        self.harmonics.solid(d.map(|d| -d / r), &mut components);
-                        let (own, other) = (types[k], types[j as usize]);
-                        let (at, t) = self.radial.locate(r, own, other);
-                        // SAFETY: as above
-                        unsafe {
-                            for (to, y) in y.slice(e * lm, lm).iter_mut().zip(&components) {
-                                *to = T::from_f64(*y);
-                            }
-                            *cell.at(e) = at;
-                            *local.at(e) = T::from_f64(t);
-                            *species.at(e) = u32::from(other);
-                            if mode == Mode::Exact {
-                                let hidden = hidden.slice(e * 2 * width, 2 * width);
-                                let density = density.slice(e * count, count);
-                                self.radial.exact(&mut slot.exact, r, own, other, hidden, density);
-                            }
-                        }
-                        if slot.stamp[j as usize] != slot.epoch {
-                            slot.stamp[j as usize] = slot.epoch;
-                            list.push(j);
-                        }
-                    }
-                }
-                list.sort_unstable();
-                for k in b * BLOCK..((b + 1) * BLOCK).min(graph.nodes()) {
-                    for e in graph.row(k) {
-                        let j = graph.neighbors()[e];
-                        let at = list.binary_search(&j).unwrap_or(0);
-                        // SAFETY: as above
-                        unsafe { *place.at(e) = at as u32 };
-                    }
-                }
-            },
-            |_, _| {},
-        );
-    }
-    /// First node and number of nodes of a block.
-    fn nodes(b: usize, graph: &Graph) -> (usize, usize) {
-        (b * BLOCK, graph.nodes().min((b + 1) * BLOCK) - b * BLOCK)
     }
     fn a_rows(&self, t: usize, b: usize, nodes: usize) -> Rows {
         if t + 1 == self.layers.len() {
@@ -505,40 +356,17 @@ impl<T: Real> Fused<T> {
         geometry: &Geometry<'a, T>,
     ) -> Edges<'a, T> {
         let graph = geometry.graph;
-        let (first, n) = Self::nodes(b, graph);
-        offsets.clear();
-        offsets.extend((first..first + n).map(|k| graph.row(k).start as u32));
-        offsets.push(graph.row(first + n - 1).end as u32);
-        let (source, h, h_nodes) = if t == 0 {
-            (geometry.species, self.first.as_ptr(), self.of_species.len())
+        let (source, h, h_nodes): (&[u32], _, _) = if t == 0 {
+            (&geometry.edges.species, self.first.as_ptr(), self.of_species.len())
         } else {
             (graph.neighbors(), pass.up[t].0.cast_const(), pass.nodes)
         };
-        Edges {
-            offsets,
-            y: geometry.y.as_ptr(),
-            lm: self.harmonics.len(),
-            cell: geometry.cell,
-            local: geometry.local,
-            hidden: geometry.hidden,
-            source,
-            h,
-            h_nodes,
-            stride: self.stride,
-            chunks: self.padded / T::LANES,
-        }
-    }
-    /// Density of an edge and its derivative.
-    fn density(&self, t: usize, e: usize, mode: Mode, geometry: &Geometry<'_, T>) -> [T; 2] {
-        match mode {
-            Mode::Table => self.radial.layers[t].density(geometry.cell[e], geometry.local[e]),
-            Mode::Exact => geometry.density[e * self.layers.len() + t],
-        }
+        geometry.edges.of_block(b, graph, offsets, source, h, h_nodes)
     }
     /// Messages of the nodes of a block and their products.
     fn forward(&self, t: usize, b: usize, slot: &mut Slot<T>, pass: &Pass<T>, geometry: &Geometry<'_, T>) {
         let (layer, stride) = (&self.layers[t], self.stride);
-        let (first, n) = Self::nodes(b, geometry.graph);
+        let (first, n) = nodes(b, geometry.graph);
         let species = &geometry.graph.species()[first..first + n];
         let rows = self.a_rows(t, b, pass.nodes);
         let edges = self.edges(t, b, &mut slot.offsets, pass, geometry);
@@ -565,7 +393,7 @@ impl<T: Real> Fused<T> {
             for (k, factor) in factors[..n].iter_mut().enumerate() {
                 let mut sum = 1.0;
                 for e in geometry.graph.row(first + k) {
-                    sum += self.density(t, e, pass.mode, geometry)[0].to_f64();
+                    sum += geometry.edges.density(&self.radial, t, e, pass.mode)[0].to_f64();
                 }
                 *factor = T::from_f64(1.0 / sum);
             }
@@ -644,7 +472,7 @@ impl<T: Real> Fused<T> {
     /// Features that go out of a layer that is not the last, what the next sends, and energies.
     fn features(&self, t: usize, b: usize, slot: &mut Slot<T>, pass: &Pass<T>, geometry: &Geometry<'_, T>) {
         let (layer, next, stride) = (&self.layers[t], &self.layers[t + 1], self.stride);
-        let (first, n) = Self::nodes(b, geometry.graph);
+        let (first, n) = nodes(b, geometry.graph);
         let species = &geometry.graph.species()[first..first + n];
         let all = Rows { nodes: pass.nodes, start: first };
         let block = Rows { nodes: BLOCK, start: 0 };
@@ -726,7 +554,7 @@ impl<T: Real> Fused<T> {
     fn energies(&self, b: usize, slot: &mut Slot<T>, pass: &Pass<T>, geometry: &Geometry<'_, T>) {
         let t = self.layers.len() - 1;
         let (layer, stride) = (&self.layers[t], self.stride);
-        let (first, n) = Self::nodes(b, geometry.graph);
+        let (first, n) = nodes(b, geometry.graph);
         let species = &geometry.graph.species()[first..first + n];
         let readout = &layer.readout;
         let padded = readout.second.len().div_ceil(16) * 16;
@@ -782,7 +610,7 @@ impl<T: Real> Fused<T> {
         geometry: &Geometry<'_, T>,
     ) {
         let (layer, next, stride) = (&self.layers[t], &self.layers[t + 1], self.stride);
-        let (first, n) = Self::nodes(b, geometry.graph);
+        let (first, n) = nodes(b, geometry.graph);
         let species = &geometry.graph.species()[first..first + n];
         let all = Rows { nodes: pass.nodes, start: first };
         let block = Rows { nodes: BLOCK, start: 0 };
@@ -845,7 +673,7 @@ impl<T: Real> Fused<T> {
     fn backward(&self, t: usize, b: usize, slot: &mut Slot<T>, pass: &Pass<T>, geometry: &Geometry<'_, T>) {
         let (layer, stride) = (&self.layers[t], self.stride);
         let graph = geometry.graph;
-        let (first, n) = Self::nodes(b, graph);
+        let (first, n) = nodes(b, graph);
         let species = &graph.species()[first..first + n];
         let rows = self.a_rows(t, b, pass.nodes);
         let block = Rows { nodes: BLOCK, start: 0 };
@@ -885,9 +713,9 @@ impl<T: Real> Fused<T> {
                 }
                 let by = T::from_f64(-sum * inverse.to_f64());
                 for e in graph.row(first + k) {
-                    let slope = self.density(t, e, pass.mode, geometry)[1];
+                    let slope = geometry.edges.density(&self.radial, t, e, pass.mode)[1];
                     // SAFETY: the edges of this block
-                    unsafe { *pass.edge_bar.at(e * edge_rows::<T>(self.harmonics.len())) += by * slope };
+                    unsafe { *pass.edge_bar.at(e * edge_rows::<T>(self.angular.len())) += by * slope };
                 }
             }
             scale_rows(&mut slot.a_bar, block, self.lmax, stride, inverse);
@@ -897,13 +725,13 @@ impl<T: Real> Fused<T> {
         for (number, path) in layer.paths.iter().enumerate() {
             let l = path.degrees[2];
             let width = 2 * l + 1;
-            starts[number] = row;
+            starts[number] = row * stride;
             let from = &slot.a_bar[block.row(l * l, width, 0) * stride..];
             self.mix(&layer.mix[number], true, species, width, from, &mut slot.bars[row * stride..], false);
             row += BLOCK * width;
         }
         let h_rows = components(&layer.input);
-        let h_count = geometry.sources[b].len();
+        let h_count = geometry.edges.sources[b].len();
         let chunks = self.padded / T::LANES;
         let h_bar = if t > 0 {
             slot.scatter.resize(chunks * h_count * h_rows * T::LANES);
@@ -924,9 +752,9 @@ impl<T: Real> Fused<T> {
                 first: &starts[..layer.paths.len()],
                 edge_bar: pass.edge_bar.0,
                 h_bar,
-                h_rows,
+                h_rows: &layer.rows,
                 h_count,
-                place: geometry.place,
+                place: &geometry.edges.place,
                 scratch: slot.tile.as_mut_ptr(),
             },
         );
@@ -947,7 +775,7 @@ impl<T: Real> Fused<T> {
         let all = Rows { nodes: pass.nodes, start: 0 };
         (0..self.padded / lanes).into_par_iter().for_each(|chunk| {
             for (k, slot) in slots.iter().enumerate() {
-                let sources = &geometry.sources[first + k];
+                let sources = &geometry.edges.sources[first + k];
                 let mut from = slot.scatter[chunk * sources.len() * h_rows * lanes..].chunks_exact(lanes);
                 for &node in sources {
                     for [at, width, m] in &row_of[..h_rows] {
@@ -961,42 +789,6 @@ impl<T: Real> Fused<T> {
                         }
                     }
                 }
-            }
-        });
-    }
-    /// Derivatives with respect to the vectors of the edges, and nuclear repulsion.
-    fn finish(&self, state: &mut State<T>, graph: &Graph, mode: Mode) {
-        let lm = self.harmonics.len();
-        let scale = self.radial.slope_scale(mode);
-        let (energies, g) = (Shared(state.energies.as_mut_ptr()), Shared(state.g.as_mut_ptr()));
-        let (bars, width) = (&state.edge_bar, edge_rows::<T>(lm));
-        let blocks = graph.nodes().div_ceil(BLOCK);
-        (0..blocks).into_par_iter().for_each(|b| {
-            let (energies, g) = (&energies, &g);
-            let (first, n) = Self::nodes(b, graph);
-            let mut components = [0.0; 49];
-            for k in first..first + n {
-                let mut energy = 0.0;
-                for e in graph.row(k) {
-                    let (d, r) = (graph.vectors()[e], graph.lengths()[e]);
-                    let bar = &bars[e * width..(e + 1) * width];
-                    // the constant harmonic has no derivative: its place holds that of the distance
-                    for (to, y) in components[1..].iter_mut().zip(&bar[1..lm]) {
-                        *to = y.to_f64();
-                    }
-                    let turn = self.harmonics.gradient(d.map(|d| -d / r), r, &components[..lm]);
-                    let mut along = bar[0].to_f64() * scale;
-                    if let Some(zbl) = &self.zbl {
-                        let (u, slope) = self.repulsion(zbl, r, [k, graph.neighbors()[e] as usize], graph);
-                        energy += u;
-                        along += slope;
-                    }
-                    let value = [0, 1, 2].map(|c| along * d[c] / r - turn[c]);
-                    // SAFETY: the edges of this block
-                    unsafe { *g.at(e) = value };
-                }
-                // SAFETY: the nodes of this block
-                unsafe { *energies.at(k) += energy };
             }
         });
     }

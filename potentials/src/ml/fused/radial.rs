@@ -5,8 +5,7 @@
 //! interpolation is as good as the precision; what it missed is reported.
 use super::convolution::Edges;
 use crate::ml::kernels::{Aligned, gemm};
-use crate::ml::mace::model::{Division, Layer, Model};
-use crate::ml::radial::{NetworkScratch, polynomial_cutoff};
+use crate::ml::radial::{Basis, Envelope, Network, NetworkScratch, Transform};
 use crate::simd::{Level, Real, Vector};
 use rayon::prelude::*;
 
@@ -31,19 +30,52 @@ pub const fn degree<T: Real>() -> usize {
     if T::LANES == 8 { 9 } else { 6 }
 }
 
+/// The radial functions of a model.
+#[derive(Clone, Debug)]
+pub struct Functions {
+    /// Cutoff, Å.
+    pub cutoff: f64,
+    /// Functions of the transformed distance.
+    pub basis: Basis,
+    /// Transform.
+    pub transform: Transform,
+    /// What takes them to zero at the cutoff.
+    pub envelope: Envelope,
+    /// Whether the envelope multiplies the basis; if not it multiplies what the networks give.
+    pub on_basis: bool,
+    /// Covalent radius of every element of the model, Å; empty when the distance is not transformed.
+    pub radii: Vec<f64>,
+    /// Largest error of tables in single and in double precision, relative to the largest value that enters the last layer of a network.
+    pub accuracy: [f64; 2],
+    /// By layer.
+    pub layers: Vec<LayerFunctions>,
+}
+
+/// The radial functions of a layer.
+#[derive(Clone, Debug)]
+pub struct LayerFunctions {
+    /// Weights of all paths from the basis.
+    pub network: Network,
+    /// First output of the network for each path, and how many channels it has.
+    pub paths: Vec<[usize; 2]>,
+    /// Weights of the density that the sum over neighbours is divided by.
+    pub density: Option<Vec<f64>>,
+}
+
 /// Radial weights of one layer.
 pub struct Weights<T: Real> {
     /// (path, chunk, interval, power, lane), highest power first.
     tables: Aligned<T>,
     /// (path, chunk, hidden, lane).
     network: Aligned<T>,
+    /// Vectors of channels of the paths before each path.
+    blocks: Vec<usize>,
     /// Density: (interval, power).
     density: Option<Vec<T>>,
     /// Its weights.
     density_exact: Vec<f64>,
     /// Number of hidden values.
     width: usize,
-    chunks: usize,
     cells: usize,
     /// Where the hidden values of this layer start in those of an edge.
     pub hidden: usize,
@@ -58,12 +90,13 @@ pub struct Radial<T: Real> {
     /// Pair of two species.
     pair: Vec<u32>,
     species: usize,
+    start: f64,
     cutoff: f64,
     /// Largest error of the interpolation of a hidden value, relative to the largest.
     pub error: f64,
     /// Hidden values of all layers together: values and derivatives of an edge are twice as many.
     pub width: usize,
-    model: Model,
+    model: Functions,
     of_species: Vec<usize>,
 }
 
@@ -80,20 +113,23 @@ impl Exact {
     /// and after each the density and its derivative, (0, 0) where there is none.
     fn eval(
         &mut self,
-        model: &Model,
+        model: &Functions,
         r: f64,
         [a, b]: [usize; 2],
         mut give: impl FnMut(usize, &[f64], &[f64], [f64; 2], [f64; 2]),
     ) {
-        let radial = &model.radial;
-        let (x, dx) = radial.transform.eval(r, radial.radii[a] + radial.radii[b]);
-        let (cut, dcut) = polynomial_cutoff(r, model.cutoff, radial.power);
+        let sum = match model.transform {
+            Transform::None => 0.0,
+            _ => model.radii[a] + model.radii[b],
+        };
+        let (x, dx) = model.transform.eval(r, sum);
+        let (cut, dcut) = model.envelope.eval(r, model.cutoff);
         self.basis.clear();
         self.slopes.clear();
         let Self { basis, slopes, scratch } = self;
-        radial.basis.eval(x, |_, v, d| {
+        model.basis.eval(x, |_, v, d| {
             let d = d * dx;
-            if radial.on_basis {
+            if model.on_basis {
                 basis.push(v * cut);
                 slopes.push(d * cut + v * dcut);
             } else {
@@ -102,10 +138,10 @@ impl Exact {
             }
         });
         // what multiplies the result
-        let factor = if radial.on_basis { [1.0, 0.0] } else { [cut, dcut] };
+        let factor = if model.on_basis { [1.0, 0.0] } else { [cut, dcut] };
         for (t, layer) in model.layers.iter().enumerate() {
             let mut density = [0.0; 2];
-            if let Division::Density(w) = &layer.division {
+            if let Some(w) = &layer.density {
                 let v: f64 = w.iter().zip(&*basis).map(|(w, b)| w * b).sum();
                 let d: f64 = w.iter().zip(&*slopes).map(|(w, b)| w * b).sum();
                 let tanh = (v * v).tanh();
@@ -143,15 +179,26 @@ fn powers(points: usize) -> Vec<f64> {
     inverse
 }
 
+/// Where tables begin and how many intervals they have, for a number of intervals that is wanted: one of them ends where a
+/// derivative of the functions jumps.
+fn grid(model: &Functions, wanted: usize) -> (f64, usize) {
+    let start = START.min(0.25 * model.cutoff);
+    let Some(kink) = model.envelope.kink() else { return (start, wanted) };
+    let (rest, h) = (model.cutoff - kink, (model.cutoff - start) / wanted as f64);
+    let h = rest / (rest / h).ceil();
+    let intervals = ((model.cutoff - start) / h + 1e-6).floor();
+    (model.cutoff - intervals * h, intervals as usize)
+}
+
 fn nodes(points: usize) -> Vec<f64> {
     (0..points).map(|k| -(std::f64::consts::PI * k as f64 / (points - 1) as f64).cos()).collect()
 }
 
 impl<T: Real> Radial<T> {
     /// Tables for the elements of the species of a system.
-    pub fn new(model: &Model, of_species: &[usize], padded: usize, level: Level) -> Self {
+    pub fn new(model: Functions, of_species: &[usize], level: Level) -> Self {
         let s = of_species.len();
-        let by_pair = model.radial.transform != crate::ml::radial::Transform::None;
+        let by_pair = model.transform != Transform::None;
         let mut pairs = Vec::new();
         let mut pair = vec![0; s * s];
         if by_pair {
@@ -165,40 +212,41 @@ impl<T: Real> Radial<T> {
         } else {
             pairs.push([0, 0]);
         }
-        let (points, tolerance) = (degree::<T>() + 1, if T::LANES == 8 { 1e-12 } else { 2e-9 });
-        let start = START.min(0.25 * model.cutoff);
-        let mut intervals = if T::LANES == 8 { 64 } else { 32 };
-        let mut error;
+        let (points, tolerance) = (degree::<T>() + 1, model.accuracy[usize::from(T::LANES == 8)]);
+        let mut wanted = if T::LANES == 8 { 64 } else { 32 };
+        let (mut start, mut intervals, mut error);
         loop {
+            (start, intervals) = grid(&model, wanted);
             error = pairs
                 .par_iter()
-                .map(|p| Self::error(model, *p, start, intervals, points))
+                .map(|p| Self::error(&model, *p, start, intervals, points))
                 .reduce(|| 0.0, f64::max);
-            if error <= tolerance || intervals >= MOST {
+            if error <= tolerance || wanted >= MOST {
                 break;
             }
-            intervals *= 2;
+            wanted *= 2;
         }
         let mut this = Self {
             layers: Vec::new(),
             intervals,
             pair,
             species: s,
+            start,
             cutoff: model.cutoff,
             error,
             width: 0,
-            model: model.clone(),
+            model,
             of_species: of_species.to_vec(),
         };
-        for (t, layer) in model.layers.iter().enumerate() {
-            let weights = this.layer(t, layer, &pairs, start, padded, level);
+        for t in 0..this.model.layers.len() {
+            let weights = this.layer(t, &pairs, level);
             this.width += weights.width;
             this.layers.push(weights);
         }
         this
     }
     /// Largest error of interpolation relative to the largest hidden value, at points between the nodes.
-    fn error(model: &Model, pair: [usize; 2], start: f64, intervals: usize, points: usize) -> f64 {
+    fn error(model: &Functions, pair: [usize; 2], start: f64, intervals: usize, points: usize) -> f64 {
         let h = (model.cutoff - start) / intervals as f64;
         let (t, inverse) = (nodes(points), powers(points));
         let mut exact = Exact::default();
@@ -232,30 +280,26 @@ impl<T: Real> Radial<T> {
         }
         error.iter().zip(&largest).map(|(e, m)| e / m.max(1e-30)).fold(0.0, f64::max)
     }
-    fn layer(
-        &self,
-        t: usize,
-        layer: &Layer,
-        pairs: &[[usize; 2]],
-        start: f64,
-        padded: usize,
-        level: Level,
-    ) -> Weights<T> {
-        let model = &self.model;
-        let (c, paths, width) = (model.channels, layer.paths.len(), layer.network.width());
+    fn layer(&self, t: usize, pairs: &[[usize; 2]], level: Level) -> Weights<T> {
+        let (model, layer, start) = (&self.model, &self.model.layers[t], self.start);
+        let width = layer.network.width();
         let points = degree::<T>() + 1;
         let h = (model.cutoff - start) / self.intervals as f64;
-        let chunks = padded / T::LANES;
+        // by column in the order (path, padded channel): the output of the network
+        let mut column: Vec<Option<usize>> = Vec::new();
+        let mut blocks = Vec::new();
+        for [first, count] in &layer.paths {
+            blocks.push(column.len() / T::LANES);
+            column.extend((0..count.div_ceil(16) * 16).map(|k| (k < *count).then_some(first + k)));
+        }
+        let columns = column.len();
         let cells = pairs.len() * self.intervals;
         let last = &layer.network.layers[layer.network.layers.len() - 1];
-        // columns in the order (path, padded channel)
-        let matrix = gemm::Matrix::<f64>::new(width, paths * padded, |q, o| {
-            let (p, k) = (o / padded, o % padded);
-            if k < c { last.at(q, p * c + k) } else { 0.0 }
-        });
+        let matrix =
+            gemm::Matrix::<f64>::new(width, columns, |q, o| column[o].map_or(0.0, |o| last.at(q, o)));
         let (nodes, inverse) = (nodes(points), powers(points));
-        let mut tables = Aligned::<T>::zeros(paths * chunks * cells * points * T::LANES);
-        let dense = matches!(layer.division, Division::Density(_));
+        let mut tables = Aligned::<T>::zeros(columns * cells * points);
+        let dense = layer.density.is_some();
         let mut density = vec![T::default(); if dense { cells * points } else { 0 }];
         let place = Place(tables.as_mut_ptr(), density.as_mut_ptr());
         (0..cells).into_par_iter().for_each_init(Exact::default, |exact, cell| {
@@ -285,52 +329,50 @@ impl<T: Real> Radial<T> {
                     }
                 }
             }
-            let mut out = vec![0.0; points * paths * padded];
-            gemm::multiply(level, points, (&hidden, width), &matrix, (&mut out, paths * padded), false);
+            let mut out = vec![0.0; points * columns];
+            gemm::multiply(level, points, (&hidden, width), &matrix, (&mut out, columns), false);
             for power in 0..points {
-                for o in 0..paths * padded {
-                    let (p, chunk, lane) = (o / padded, o % padded / T::LANES, o % T::LANES);
-                    let at = (((p * chunks + chunk) * cells + cell) * points + power) * T::LANES + lane;
+                for o in 0..columns {
+                    let (block, lane) = (o / T::LANES, o % T::LANES);
+                    let at = ((block * cells + cell) * points + power) * T::LANES + lane;
                     // SAFETY: every cell is written by one task
-                    unsafe { *place.0.add(at) = T::from_f64(out[power * paths * padded + o]) };
+                    unsafe { *place.0.add(at) = T::from_f64(out[power * columns + o]) };
                 }
             }
         });
-        let mut network = Aligned::<T>::zeros(paths * padded * width);
-        for p in 0..paths {
-            for k in 0..c {
-                for q in 0..width {
-                    let at = ((p * chunks + k / T::LANES) * width + q) * T::LANES + k % T::LANES;
-                    network[at] = T::from_f64(last.at(q, p * c + k));
-                }
+        let mut network = Aligned::<T>::zeros(columns * width);
+        for (k, o) in column.iter().enumerate() {
+            for q in 0..width {
+                let at = (k / T::LANES * width + q) * T::LANES + k % T::LANES;
+                network[at] = T::from_f64(o.map_or(0.0, |o| last.at(q, o)));
             }
         }
         Weights {
             tables,
             network,
             density: dense.then_some(density),
-            density_exact: if let Division::Density(w) = &layer.division { w.clone() } else { Vec::new() },
+            density_exact: layer.density.clone().unwrap_or_default(),
+            blocks,
             width,
-            chunks,
             cells,
             hidden: self.width,
         }
     }
     /// Shortest distance of the tables, Å.
     pub fn start(&self) -> f64 {
-        START.min(0.25 * self.cutoff)
+        self.start
     }
     /// dt/dr: what turns derivatives of the tables into those of the distance.
     pub fn slope_scale(&self, mode: Mode) -> f64 {
         match mode {
-            Mode::Table => 2.0 * self.intervals as f64 / (self.cutoff - self.start()),
+            Mode::Table => 2.0 * self.intervals as f64 / (self.cutoff - self.start),
             Mode::Exact => 1.0,
         }
     }
     /// Interval and place in it of a distance between two species.
     #[inline(always)]
     pub fn locate(&self, r: f64, a: u16, b: u16) -> (u32, f64) {
-        let start = self.start();
+        let start = self.start;
         let x = (r - start) * (self.intervals as f64 / (self.cutoff - start));
         let cell = (x.max(0.0) as usize).min(self.intervals - 1);
         let pair = self.pair[usize::from(a) * self.species + usize::from(b)];
@@ -379,7 +421,7 @@ impl<T: Real> Weights<T> {
         out: &mut [V],
     ) {
         let (points, lanes) = (degree::<T>() + 1, T::LANES);
-        let block = path * self.chunks + chunk;
+        let block = self.blocks[path] + chunk;
         // SAFETY: as the caller promises
         unsafe {
             if mode == Mode::Table {
@@ -425,7 +467,7 @@ impl<T: Real> Weights<T> {
         out: &mut [[V; 2]],
     ) {
         let (points, lanes) = (degree::<T>() + 1, T::LANES);
-        let block = path * self.chunks + chunk;
+        let block = self.blocks[path] + chunk;
         let zero = V::splat(T::default());
         // SAFETY: as the caller promises
         unsafe {

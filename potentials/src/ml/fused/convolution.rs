@@ -3,19 +3,28 @@
 //! For a path (l₁, l₂, l₃), Φ_(m₁ m₂) = Σ_e R(r_e) h_(m₁)(j_e) Y_(m₂)(e) is accumulated in registers for a vector of channels at a
 //! time, and coupled with the 3j symbols once for each node. The reverse pass does the same with the derivatives. Weights
 //! R of a tile of edges are evaluated just before they are used; nothing of the size edges times channels is stored.
-use super::contraction::Rows;
 use super::radial::{Mode, Weights};
 use crate::simd::{Real, Vector, VectorKernel};
 
 /// Edges treated together.
 pub const TILE: usize = 32;
+/// Vectors of channels that the reverse pass adds up before it sums over their lanes.
+const GROUP: usize = 2;
 
 /// A path with its place in the features.
 pub struct Path<T> {
     /// l₁, l₂, l₃.
     pub degrees: [usize; 3],
-    /// Where the components of l₁ start in the features of a node.
+    /// Components of the features of a node that come before those of l₁.
+    pub row: usize,
+    /// Numbers that they take.
     pub offset: usize,
+    /// Numbers from one component of l₁ to the next.
+    pub stride: usize,
+    /// Numbers from one component of the sums to the next.
+    pub sums: usize,
+    /// Vectors of channels.
+    pub chunks: usize,
     /// m₁, m₂, m₃ and the 3j symbol.
     pub coupling: Vec<([u8; 3], T)>,
 }
@@ -39,12 +48,8 @@ pub struct Edges<'a, T: Real> {
     pub source: &'a [u32],
     /// Features.
     pub h: *const T,
-    /// Where their rows are.
+    /// Their number of nodes (or species): components of degree l of all of them follow each other, degree after degree.
     pub h_nodes: usize,
-    /// Numbers from one row to the next.
-    pub stride: usize,
-    /// Vectors of channels.
-    pub chunks: usize,
 }
 
 /// Σ over edges of one path.
@@ -108,9 +113,9 @@ impl<T: Real> Forward<'_, T> {
         let zero = V::splat(T::default());
         let width = 2 * self.path.degrees[2] + 1;
         let harmonic = self.path.degrees[1] * self.path.degrees[1];
-        let base = edges.h_nodes * self.path.offset;
+        let (base, stride) = (edges.h_nodes * self.path.offset, self.path.stride);
         let mut radial = [zero; TILE];
-        for chunk in 0..edges.chunks {
+        for chunk in 0..self.path.chunks {
             for (n, ends) in edges.offsets.windows(2).enumerate() {
                 let mut sums = [[zero; B]; A];
                 let (mut at, end) = (ends[0] as usize, ends[1] as usize);
@@ -130,10 +135,10 @@ impl<T: Real> Forward<'_, T> {
                         for (k, r) in radial[..count].iter().enumerate() {
                             let e = at + k;
                             let source = *edges.source.get_unchecked(e) as usize;
-                            let h = edges.h.add((base + source * A) * edges.stride + chunk * lanes);
+                            let h = edges.h.add(base + source * A * stride + chunk * lanes);
                             let y = edges.y.add(e * edges.lm + harmonic);
                             for (m1, sums) in sums.iter_mut().enumerate() {
-                                let x = V::load(h.add(m1 * edges.stride)) * *r;
+                                let x = V::load(h.add(m1 * stride)) * *r;
                                 for (m2, sum) in sums.iter_mut().enumerate() {
                                     *sum = x.mul_add(V::splat(*y.add(m2)), *sum);
                                 }
@@ -149,7 +154,7 @@ impl<T: Real> Forward<'_, T> {
                 }
                 for (m, o) in out[..width].iter().enumerate() {
                     // SAFETY: there are `width` rows for every node
-                    unsafe { o.store(self.out.add((n * width + m) * edges.stride + chunk * lanes)) };
+                    unsafe { o.store(self.out.add((n * width + m) * self.path.sums + chunk * lanes)) };
                 }
             }
         }
@@ -166,9 +171,9 @@ pub struct Backward<'a, T: Real> {
     pub weights: &'a Weights<T>,
     /// How they are evaluated.
     pub mode: Mode,
-    /// Derivatives with respect to the coupled sums of every path; the first row of each path.
+    /// Derivatives with respect to the coupled sums of every path.
     pub bars: *const T,
-    /// First row of each path in `bars`.
+    /// Where those of each path start.
     pub first: &'a [usize],
     /// Derivatives (added), [`edge_rows`] numbers for each edge: first along the edge, then with respect to the spherical harmonics
     /// beyond the constant one.
@@ -176,8 +181,8 @@ pub struct Backward<'a, T: Real> {
     /// Derivatives with respect to the features of the sources (added): for each vector of channels, rows of nodes as in
     /// the list of sources of the block. Null when they are not needed.
     pub h_bar: *mut T,
-    /// Rows of features of a node, and place of the source of each edge in the list of the block.
-    pub h_rows: usize,
+    /// Rows of features of a node, for each vector of channels.
+    pub h_rows: &'a [usize],
     /// Nodes in the list.
     pub h_count: usize,
     /// Place in the list of the source of each edge.
@@ -193,7 +198,16 @@ impl<T: Real> VectorKernel<T> for Backward<'_, T> {
         let edges = &self.edges;
         let (lanes, rows) = (T::LANES, edge_rows::<T>(edges.lm));
         let zero = V::splat(T::default());
-        for chunk in 0..edges.chunks {
+        let mut h_bar = self.h_bar;
+        for (group, rows_of_chunks) in self.h_rows.chunks(GROUP).enumerate() {
+            let mut targets = [Target { h_bar, h_rows: 0, chunk: 0 }; GROUP];
+            for (k, (target, h_rows)) in targets.iter_mut().zip(rows_of_chunks).enumerate() {
+                *target = Target { h_bar, h_rows: *h_rows, chunk: group * GROUP + k };
+                if !h_bar.is_null() {
+                    h_bar = h_bar.wrapping_add(self.h_count * h_rows * lanes);
+                }
+            }
+            let targets = &targets[..rows_of_chunks.len()];
             for (n, ends) in edges.offsets.windows(2).enumerate() {
                 let (mut at, end) = (ends[0] as usize, ends[1] as usize);
                 while at < end {
@@ -203,11 +217,15 @@ impl<T: Real> VectorKernel<T> for Backward<'_, T> {
                         for k in 0..count * rows {
                             zero.store(self.scratch.add(k * lanes));
                         }
-                        for number in 0..self.paths.len() {
-                            by_degrees!(
-                                self.paths[number].degrees,
-                                self.path::<V>(number, chunk, n, at, count)
-                            );
+                        for target in targets {
+                            for number in 0..self.paths.len() {
+                                if target.chunk < self.paths[number].chunks {
+                                    by_degrees!(
+                                        self.paths[number].degrees,
+                                        self.path::<V>(number, target, n, at, count)
+                                    );
+                                }
+                            }
                         }
                         for k in 0..count * rows / lanes {
                             let to = self.edge_bar.add(at * rows + k * lanes);
@@ -221,17 +239,26 @@ impl<T: Real> VectorKernel<T> for Backward<'_, T> {
     }
 }
 
+/// Where the derivatives of a vector of channels go.
+#[derive(Clone, Copy)]
+struct Target<T> {
+    h_bar: *mut T,
+    h_rows: usize,
+    chunk: usize,
+}
+
 impl<T: Real> Backward<'_, T> {
     #[inline(always)]
     unsafe fn path<V: Vector<Scalar = T>, const A: usize, const B: usize>(
         &self,
         number: usize,
-        chunk: usize,
+        target: &Target<T>,
         n: usize,
         at: usize,
         count: usize,
     ) {
-        let (edges, path) = (&self.edges, &self.paths[number]);
+        let (edges, path, chunk, stride) =
+            (&self.edges, &self.paths[number], target.chunk, self.paths[number].stride);
         let (lanes, lm, tile_rows) = (T::LANES, edges.lm, edge_rows::<T>(edges.lm));
         let zero = V::splat(T::default());
         let width = 2 * path.degrees[2] + 1;
@@ -241,9 +268,9 @@ impl<T: Real> Backward<'_, T> {
         let mut bars = [[zero; B]; A];
         // SAFETY: as in `run`
         unsafe {
-            let rows = self.bars.add((self.first[number] + n * width) * edges.stride + chunk * lanes);
+            let rows = self.bars.add(self.first[number] + n * width * path.sums + chunk * lanes);
             for ([m1, m2, m3], c) in &path.coupling {
-                let bar = V::load(rows.add(usize::from(*m3) * edges.stride));
+                let bar = V::load(rows.add(usize::from(*m3) * path.sums));
                 let b = &mut bars[usize::from(*m1) % A][usize::from(*m2) % B];
                 *b = bar.mul_add(V::splat(*c), *b);
             }
@@ -251,14 +278,14 @@ impl<T: Real> Backward<'_, T> {
             for (k, [r, slope]) in radial[..count].iter().enumerate() {
                 let e = at + k;
                 let source = *edges.source.get_unchecked(e) as usize;
-                let h = edges.h.add((base + source * A) * edges.stride + chunk * lanes);
+                let h = edges.h.add(base + source * A * stride + chunk * lanes);
                 let y = edges.y.add(e * lm + harmonic);
                 let tile = self.scratch.add(k * tile_rows * lanes);
                 let mut along = zero;
                 let mut turned = [zero; B];
                 let mut feature = [zero; A];
                 for m1 in 0..A {
-                    let x = V::load(h.add(m1 * edges.stride));
+                    let x = V::load(h.add(m1 * stride));
                     let rx = x * *r;
                     let mut g = bars[m1][0] * V::splat(*y);
                     for m2 in 1..B {
@@ -279,11 +306,11 @@ impl<T: Real> Backward<'_, T> {
                         (V::load(to) + *turned).store(to);
                     }
                 }
-                if !self.h_bar.is_null() {
+                if !target.h_bar.is_null() {
                     let place = *self.place.get_unchecked(e) as usize;
-                    let row = (chunk * self.h_count + place) * self.h_rows + path.offset;
+                    let row = place * target.h_rows + path.row;
                     for (m1, g) in feature.iter().enumerate() {
-                        let to = self.h_bar.add((row + m1) * lanes);
+                        let to = target.h_bar.add((row + m1) * lanes);
                         g.mul_add(*r, V::load(to)).store(to);
                     }
                 }
@@ -378,18 +405,6 @@ unsafe fn sums8<V: Vector>(from: *const f64) -> V {
         let mut out = [0.0f64; 8];
         _mm512_storeu_pd(out.as_mut_ptr(), all);
         V::load(out.as_ptr().cast())
-    }
-}
-
-/// Multiplies rows of a block by a number for each node.
-pub fn scale_rows<T: Real>(x: &mut [T], rows: Rows, lmax: usize, stride: usize, factors: &[T]) {
-    for l in 0..=lmax {
-        for (n, factor) in factors.iter().enumerate() {
-            let first = rows.row(l * l, 2 * l + 1, n) * stride;
-            for v in &mut x[first..first + (2 * l + 1) * stride] {
-                *v = *v * *factor;
-            }
-        }
     }
 }
 

@@ -1,0 +1,99 @@
+//! The potential of a model that gives energies of nodes and derivatives with respect to the vectors of edges.
+use super::Mode;
+use crate::many_body::site_energy::check_species;
+use crate::ml::graph::Graph;
+use caloron_engine::{Domain, Input, Outputs, Potential, PotentialError, Properties};
+
+/// A model in one precision for the species of a system.
+pub trait Kernel: Send {
+    /// Energies of the nodes of a graph, eV, and derivatives with respect to the vectors of its edges, eV/Å (which mean
+    /// nothing without `derivatives`).
+    fn evaluate(&mut self, graph: &Graph, derivatives: bool) -> (&[f64], &[[f64; 3]]);
+    /// Evaluates radial networks for every edge instead of interpolating them.
+    fn set_mode(&mut self, mode: Mode);
+    /// Intervals of the radial tables and the largest error of the values that are interpolated, relative to the largest.
+    fn tables(&self) -> (usize, f64);
+    /// Memory held, bytes.
+    fn bytes(&self) -> usize;
+}
+
+/// What a potential says about itself.
+pub(crate) struct About {
+    /// Name in input files.
+    pub name: &'static str,
+    /// Paper.
+    pub citation: &'static str,
+    /// The model.
+    pub model: String,
+    /// Whether it is in single precision.
+    pub single: bool,
+}
+
+/// The potential of a model.
+pub struct GraphPotential {
+    kernel: Box<dyn Kernel>,
+    graph: Graph,
+    cutoff: f64,
+    species: usize,
+    about: About,
+    domain: Domain,
+}
+
+impl GraphPotential {
+    /// Of a model with a cutoff, Å, for a number of species.
+    pub(crate) fn new(kernel: Box<dyn Kernel>, cutoff: f64, species: usize, about: About) -> Self {
+        Self { kernel, graph: Graph::default(), cutoff, species, about, domain: Domain::default() }
+    }
+    /// Evaluates the radial networks for every edge instead of interpolating them.
+    pub fn set_mode(&mut self, mode: Mode) {
+        self.kernel.set_mode(mode);
+    }
+    /// States where the model was trained.
+    pub(crate) fn set_domain(&mut self, domain: Domain) {
+        self.domain = domain;
+    }
+    /// Memory held, bytes.
+    pub fn bytes(&self) -> usize {
+        self.graph.bytes() + self.kernel.bytes()
+    }
+}
+
+impl Potential for GraphPotential {
+    fn name(&self) -> &'static str {
+        self.about.name
+    }
+    fn cutoff(&self) -> Option<f64> {
+        Some(self.cutoff)
+    }
+    fn compute(
+        &mut self,
+        input: Input<'_>,
+        want: Properties,
+        out: &mut Outputs,
+    ) -> Result<(), PotentialError> {
+        check_species(self.about.name, self.species, &input)?;
+        self.graph.build(&input, self.cutoff);
+        let derivatives = want.intersects(Properties::FORCES | Properties::VIRIAL | Properties::ATOM_VIRIALS);
+        let (energies, g) = self.kernel.evaluate(&self.graph, derivatives);
+        self.graph.add(energies, g, want, out);
+        Ok(())
+    }
+    fn domain(&self) -> Option<&Domain> {
+        Some(&self.domain)
+    }
+    fn single_precision(&self) -> bool {
+        self.about.single
+    }
+    fn citations(&self) -> Vec<&'static str> {
+        vec![self.about.citation]
+    }
+    fn describe(&self) -> Vec<String> {
+        let (intervals, error) = self.kernel.tables();
+        vec![
+            self.about.model.clone(),
+            format!(
+                "radial networks on {intervals} intervals, interpolation error {error:.0e} of the largest value"
+            ),
+        ]
+    }
+}

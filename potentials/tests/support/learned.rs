@@ -1,0 +1,122 @@
+//! What the tests of learned potentials share.
+use super::Frame;
+use caloron_engine::neighbors::Search;
+use caloron_engine::{Input, Mat3, NeighborList, Outputs, Potential, Properties, State, System};
+use caloron_potentials::ml::differentiable::Edges;
+use caloron_potentials::ml::graph::Graph;
+use candle_core::{Device, Tensor, Var};
+
+pub const ALL: Properties = Properties::all().difference(Properties::EXTRAS);
+
+/// Symbols that occur in a frame.
+pub fn species(frame: &Frame) -> Vec<&str> {
+    let mut names: Vec<&str> = frame.symbols.iter().map(String::as_str).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+pub fn list(system: &System, state: &State, cutoff: f64) -> NeighborList {
+    let mut list = NeighborList::new(cutoff, 0.0, Search::Auto);
+    list.update(system, state.positions(), state.cell());
+    list
+}
+
+/// Energy, forces, virial of a potential.
+pub fn compute(potential: &mut dyn Potential, system: &System, state: &State) -> Outputs {
+    let list = list(system, state, potential.cutoff().unwrap_or(0.0));
+    let mut out = Outputs::default();
+    out.reset(system.len(), ALL);
+    let input = Input { system, positions: state.positions(), cell: state.cell(), neighbors: &list };
+    potential.compute(input, ALL, &mut out).unwrap();
+    out
+}
+
+/// Energy, forces, virial by candle, from a function that gives the energy of every node.
+pub fn by_candle(
+    system: &System,
+    state: &State,
+    cutoff: f64,
+    map: &[usize],
+    energies: impl Fn(&Edges<'_>) -> Tensor,
+) -> Outputs {
+    let list = list(system, state, cutoff);
+    let input = Input { system, positions: state.positions(), cell: state.cell(), neighbors: &list };
+    let mut graph = Graph::default();
+    graph.build(&input, cutoff);
+    let mut out = Outputs::default();
+    out.reset(system.len(), ALL);
+    let elements: Vec<u32> = graph.species().iter().map(|s| map[usize::from(*s)] as u32).collect();
+    if graph.edges() == 0 {
+        let energies: Vec<f64> = elements.iter().map(|_| f64::NAN).collect();
+        graph.add(&energies, &[], Properties::ENERGY, &mut out);
+        return out;
+    }
+    let receivers: Vec<u32> = (0..graph.nodes()).flat_map(|k| vec![k as u32; graph.row(k).len()]).collect();
+    let flat: Vec<f64> = graph.vectors().iter().flatten().copied().collect();
+    let vectors =
+        Var::from_tensor(&Tensor::from_vec(flat, (graph.edges(), 3), &Device::Cpu).unwrap()).unwrap();
+    let senders = graph.neighbors().to_vec();
+    let edges =
+        Edges { vectors: vectors.as_tensor(), receivers: &receivers, senders: &senders, elements: &elements };
+    let energies = energies(&edges);
+    let gradient = energies.sum_all().unwrap().backward().unwrap();
+    let g: Vec<Vec<f64>> = gradient.get(vectors.as_tensor()).unwrap().to_vec2().unwrap();
+    let g: Vec<[f64; 3]> = g.iter().map(|g| [g[0], g[1], g[2]]).collect();
+    graph.add(&energies.to_vec1::<f64>().unwrap(), &g, ALL, &mut out);
+    out
+}
+
+/// Places in a model, given by its atomic numbers, of the elements of a system.
+pub fn places(system: &System, numbers: &[u8]) -> Vec<usize> {
+    let place = |s: &caloron_engine::Species| numbers.iter().position(|z| Some(*z) == s.number);
+    system.species().iter().map(|s| place(s).expect("an element of the model")).collect()
+}
+
+/// Panics when results differ by more than rounding in double precision.
+pub fn same(name: &str, mine: &Outputs, other: &Outputs) {
+    let n = mine.forces.len() as f64;
+    let energy = (mine.energy - other.energy).abs() / n;
+    let scale = other.forces.iter().map(|f| f.amax()).fold(1.0, f64::max);
+    let force = mine.forces.iter().zip(&other.forces).map(|(a, b)| (a - b).amax()).fold(0.0, f64::max);
+    let virial = (mine.virial - other.virial).amax() / other.virial.amax().max(1.0);
+    let own = 1e-11_f64.max(1e-13 * other.energy.abs());
+    assert!(
+        energy < own && force < 1e-11 * scale && virial < 1e-11,
+        "{name}: {energy:e} {force:e} {virial:e}"
+    );
+}
+
+/// Largest deviations of energy per atom, forces and stress from a frame.
+pub fn deviations(frame: &Frame, out: &Outputs, from_file: bool) -> [f64; 3] {
+    let key = |name: &str| if from_file { format!("{name}_from_file") } else { name.to_owned() };
+    let n = frame.symbols.len() as f64;
+    let energy = (out.energy - frame.number(&key("energy"))).abs() / n;
+    let forces = frame.vectors(&key("forces"));
+    let force = forces.iter().zip(&out.forces).map(|(a, b)| (a - b).amax()).fold(0.0, f64::max);
+    let stress = match (frame.matrix(&key("stress")), frame.matrix("Lattice")) {
+        (Some(stress), Some(lattice)) => {
+            let mine: Mat3 = -out.virial / lattice.determinant().abs();
+            (mine - stress).amax()
+        }
+        _ => 0.0,
+    };
+    let each = frame.columns[&key("energies")].iter().zip(&out.atom_energies);
+    let atoms = each.map(|(a, b)| (a[0] - b).abs()).fold(0.0, f64::max);
+    [energy.max(atoms), force, stress]
+}
+
+/// Limits are absolute, and grow with `size` beyond 1.
+pub fn check(name: &str, frame: &Frame, d: &[f64; 3], limits: [f64; 3], size: f64) {
+    let scale = size.max(1.0);
+    assert!(
+        d[0] < limits[0] * scale && d[1] < limits[1] * scale && d[2] < limits[2] * scale,
+        "{name} {}: {d:?}, size {size:e}",
+        frame.name()
+    );
+}
+
+/// The largest force of a frame, eV/Å; among the references are colliding atoms.
+pub fn largest_force(frame: &Frame) -> f64 {
+    frame.vectors("forces").iter().map(|f| f.amax()).fold(0.0, f64::max)
+}
