@@ -6,6 +6,7 @@ use crate::external::{
 };
 use crate::many_body::eam::EamSpec;
 use crate::many_body::edip::EdipSpec;
+use crate::many_body::meam::MeamSpec;
 use crate::many_body::snap::SnapSpec;
 use crate::many_body::stillinger_weber::StillingerWeberSpec;
 use crate::many_body::tersoff::{TersoffModSpec, TersoffSpec, TersoffZblSpec};
@@ -116,6 +117,8 @@ pub enum PotentialSpec {
     Vashishta(VashishtaSpec),
     /// Environment-dependent interatomic potential (`.edip` files).
     Edip(EdipSpec),
+    /// Modified embedded-atom method (`library.meam` and `.meam` files).
+    Meam(MeamSpec),
     /// Spectral neighbour analysis potential (`.snapcoeff` and `.snapparam` files).
     Snap(SnapSpec),
     /// Ultra-fast force field in B-splines (`.uf3` files).
@@ -155,6 +158,7 @@ impl PotentialSpec {
             | Self::TersoffZbl(_)
             | Self::Vashishta(_)
             | Self::Edip(_)
+            | Self::Meam(_)
             | Self::Snap(_)
             | Self::Uf3(_) => true,
             Self::Coulomb(coulomb) => coulomb.names_no_atoms(),
@@ -198,6 +202,7 @@ impl PotentialSpec {
             TersoffZbl, "tersoff_zbl";
             Vashishta, "vashishta";
             Edip, "edip";
+            Meam, "meam";
             Snap, "snap";
             Uf3, "uf3";
             Nep, "nep";

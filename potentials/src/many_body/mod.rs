@@ -2,6 +2,7 @@
 pub mod eam;
 pub mod edip;
 pub(crate) mod files;
+pub mod meam;
 pub mod site_energy;
 pub mod snap;
 pub mod stillinger_weber;

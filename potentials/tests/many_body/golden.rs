@@ -35,7 +35,12 @@ fn numbers(text: &str) -> Vec<f64> {
 
 /// All frames of a file; `None` when the reference data are not there.
 pub fn frames(file: &str) -> Option<Vec<Frame>> {
-    let text = std::fs::read_to_string(testing::reference(file)?).unwrap();
+    testing::reference(file).map(|path| read_frames(&path))
+}
+
+/// All frames of a file.
+pub fn read_frames(path: &Path) -> Vec<Frame> {
+    let text = std::fs::read_to_string(path).unwrap();
     let mut lines = text.lines();
     let mut frames = Vec::new();
     while let Some(count) = lines.next() {
@@ -80,7 +85,7 @@ pub fn frames(file: &str) -> Option<Vec<Frame>> {
             header,
         });
     }
-    Some(frames)
+    frames
 }
 
 /// A system of named atoms; the species are in the order given.
@@ -147,48 +152,55 @@ pub fn compare_terms(
 ) -> usize {
     let Some(frames) = frames(&format!("classical/{case}.extxyz")) else { return 0 };
     for frame in &frames {
-        let at = format!("{case} {}", frame.name);
-        let system = system(species, &frame.symbols);
-        let mut out = Outputs::default();
-        out.reset(system.len(), Properties::all());
-        for (toml, factor) in terms {
-            let potential = build(toml, directory, &system).unwrap();
-            let mut part = evaluate(potential, &system, &frame.positions, &frame.cell);
-            part.energy *= factor;
-            part.virial *= *factor;
-            part.forces.iter_mut().for_each(|f| *f *= *factor);
-            part.atom_energies.iter_mut().for_each(|e| *e *= factor);
-            part.atom_virials.iter_mut().for_each(|w| *w *= *factor);
-            out.add(&part);
-        }
-        let energy: f64 = value(&frame.header, " energy").unwrap().parse().unwrap();
-        let error = (out.energy - energy).abs();
-        assert!(error <= tolerance.energy * energy.abs().max(1e-3), "{at}: energy {} {energy}", out.energy);
-        // overlapping atoms have forces far above 1 eV/Å, where the relative deviation counts
-        let scale = frame.forces.iter().fold(1.0, |m: f64, f| m.max(f.norm() * 1e-3));
-        for (i, (a, b)) in out.forces.iter().zip(&frame.forces).enumerate() {
-            assert!((a - b).norm() <= tolerance.forces * scale, "{at}: force on {i}: {a} {b}");
-        }
-        let virial = numbers(value(&frame.header, "virial").unwrap());
-        let virial = Mat3::from_row_slice(&virial);
-        let scale = virial.abs().max().max(1.0);
-        assert!(
-            (out.virial - virial).abs().max() <= tolerance.forces * scale,
-            "{at}: {}{virial}",
-            out.virial
-        );
-        if let Some(energies) = &frame.energies {
-            let scale = energies.iter().fold(1.0, |m: f64, e| m.max(e.abs()));
-            for (i, (a, b)) in out.atom_energies.iter().zip(energies).enumerate() {
-                assert!((a - b).abs() <= tolerance.forces * scale, "{at}: energy of {i}: {a} {b}");
-            }
-        }
-        let sum: Mat3 = out.atom_virials.iter().sum();
-        assert!((sum - out.virial).abs().max() <= 1e-10 * scale, "{at}: virials of atoms");
-        let sum: f64 = out.atom_energies.iter().sum();
-        assert!((sum - out.energy).abs() <= 1e-12 * (1.0 + energy.abs()), "{at}: energies of atoms");
+        compare_frame(frame, species, terms, directory, tolerance);
     }
     frames.len()
+}
+
+/// Compares the sum of potentials with factors with one frame.
+pub fn compare_frame(
+    frame: &Frame,
+    species: &[&str],
+    terms: &[(&str, f64)],
+    directory: &Path,
+    tolerance: Tolerance,
+) {
+    let at = &frame.name;
+    let system = system(species, &frame.symbols);
+    let mut out = Outputs::default();
+    out.reset(system.len(), Properties::all());
+    for (toml, factor) in terms {
+        let potential = build(toml, directory, &system).unwrap();
+        let mut part = evaluate(potential, &system, &frame.positions, &frame.cell);
+        part.energy *= factor;
+        part.virial *= *factor;
+        part.forces.iter_mut().for_each(|f| *f *= *factor);
+        part.atom_energies.iter_mut().for_each(|e| *e *= factor);
+        part.atom_virials.iter_mut().for_each(|w| *w *= *factor);
+        out.add(&part);
+    }
+    let energy: f64 = value(&frame.header, " energy").unwrap().parse().unwrap();
+    let error = (out.energy - energy).abs();
+    assert!(error <= tolerance.energy * energy.abs().max(1e-3), "{at}: energy {} {energy}", out.energy);
+    // overlapping atoms have forces far above 1 eV/Å, where the relative deviation counts
+    let scale = frame.forces.iter().fold(1.0, |m: f64, f| m.max(f.norm() * 1e-3));
+    for (i, (a, b)) in out.forces.iter().zip(&frame.forces).enumerate() {
+        assert!((a - b).norm() <= tolerance.forces * scale, "{at}: force on {i}: {a} {b}");
+    }
+    let virial = numbers(value(&frame.header, "virial").unwrap());
+    let virial = Mat3::from_row_slice(&virial);
+    let scale = virial.abs().max().max(1.0);
+    assert!((out.virial - virial).abs().max() <= tolerance.forces * scale, "{at}: {}{virial}", out.virial);
+    if let Some(energies) = &frame.energies {
+        let scale = energies.iter().fold(1.0, |m: f64, e| m.max(e.abs()));
+        for (i, (a, b)) in out.atom_energies.iter().zip(energies).enumerate() {
+            assert!((a - b).abs() <= tolerance.forces * scale, "{at}: energy of {i}: {a} {b}");
+        }
+    }
+    let sum: Mat3 = out.atom_virials.iter().sum();
+    assert!((sum - out.virial).abs().max() <= 1e-10 * scale, "{at}: virials of atoms");
+    let sum: f64 = out.atom_energies.iter().sum();
+    assert!((sum - out.energy).abs() <= 1e-12 * (1.0 + energy.abs()), "{at}: energies of atoms");
 }
 
 /// As [`compare`] with the files of the reference data, to the strict tolerance; skipped when they are absent.

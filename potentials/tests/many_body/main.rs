@@ -3,6 +3,7 @@ mod conformance;
 mod eam;
 mod fitted;
 mod golden;
+mod meam;
 mod selection;
 mod semiconductors;
 mod trajectories;
