@@ -4,6 +4,7 @@ use crate::external::{
     Confinement, ConstantForce, DistanceRestraint, ElectricField, FlatBottom, Gravity, HarmonicTrap,
     PositionRestraint, Wall,
 };
+use crate::many_body::adp::AdpSpec;
 use crate::many_body::eam::EamSpec;
 use crate::many_body::edip::EdipSpec;
 use crate::many_body::meam::MeamSpec;
@@ -85,6 +86,8 @@ pub enum PotentialSpec {
     DistanceRestraint(DistanceRestraint),
     /// Embedded-atom potential (`.eam`, `.eam.alloy`, `.eam.fs` files).
     Eam(EamSpec),
+    /// Angular-dependent potential (`.adp` files).
+    Adp(AdpSpec),
     /// Stillinger-Weber potential (`.sw` files).
     StillingerWeber(StillingerWeberSpec),
     /// Tersoff potential (`.tersoff` files).
@@ -152,6 +155,7 @@ impl PotentialSpec {
             | Self::Zbl(_)
             | Self::Table(_)
             | Self::Eam(_)
+            | Self::Adp(_)
             | Self::StillingerWeber(_)
             | Self::Tersoff(_)
             | Self::TersoffMod(_)
@@ -196,6 +200,7 @@ impl PotentialSpec {
             Gravity, "gravity";
             DistanceRestraint, "distance_restraint";
             Eam, "eam";
+            Adp, "adp";
             StillingerWeber, "stillinger_weber";
             Tersoff, "tersoff";
             TersoffMod, "tersoff_mod";

@@ -1,4 +1,5 @@
 //! Many-body interactions for metals and semiconductors, from the files their users have.
+pub mod adp;
 pub mod eam;
 pub mod edip;
 pub(crate) mod files;

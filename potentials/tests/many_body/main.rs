@@ -1,4 +1,5 @@
 //! Many-body potentials against the numbers of LAMMPS, and what their readers say about wrong files.
+mod adp;
 mod conformance;
 mod eam;
 mod fitted;

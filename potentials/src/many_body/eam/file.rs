@@ -26,6 +26,19 @@ pub(crate) struct Tables {
     pub density: Vec<Vec<f64>>,
     /// r φ(r), eV Å, at index a n + b, symmetric.
     pub r_phi: Vec<Vec<f64>>,
+    /// u(r) and w(r) of angular-dependent potentials, as r φ; otherwise empty.
+    pub angular: [Vec<Vec<f64>>; 2],
+}
+
+/// What a setfl file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Setfl {
+    /// One density for each element.
+    Alloy,
+    /// A density for each element at each element.
+    FinnisSinclair,
+    /// As `Alloy`, with dipole and quadrupole functions of pairs behind the pair potentials.
+    Angular,
 }
 
 /// Grid sizes and spacings of a header line, all checked.
@@ -119,19 +132,15 @@ pub(crate) fn from_funcfl(elements: Vec<String>, files: &[Funcfl]) -> Tables {
         embedding,
         density: (0..n * n).map(|k| density[k / n].clone()).collect(),
         r_phi: (0..n * n).map(product).collect(),
+        angular: Default::default(),
     }
 }
 
-/// Reads a setfl file; with `finnis_sinclair` each element has a density for each element it acts on.
+/// Reads a setfl file of one of the kinds.
 ///
 /// # Errors
 /// When it is malformed or truncated.
-pub(crate) fn read_setfl(
-    key: &str,
-    file: &Path,
-    text: &str,
-    finnis_sinclair: bool,
-) -> Result<Tables, SpecError> {
+pub(crate) fn read_setfl(key: &str, file: &Path, text: &str, kind: Setfl) -> Result<Tables, SpecError> {
     let mut words = Words::new(key, file, text);
     for _ in 0..3 {
         words.line("three lines of comment")?;
@@ -152,7 +161,7 @@ pub(crate) fn read_setfl(
         }
         words.word(&format!("the lattice of {name}"))?;
         embedding.push(words.numbers(grid.nrho, &format!("the embedding energy of {name}"))?);
-        if finnis_sinclair {
+        if kind == Setfl::FinnisSinclair {
             for other in &elements {
                 density.push(words.numbers(grid.nr, &format!("the density of {name} at {other}"))?);
             }
@@ -161,18 +170,22 @@ pub(crate) fn read_setfl(
             density.resize(density.len() + n, one);
         }
     }
-    let mut r_phi = vec![Vec::new(); n * n];
-    for a in 0..n {
-        for b in 0..=a {
-            let what = format!("r times the pair potential of {} and {}", elements[a], elements[b]);
-            let table = words.numbers(grid.nr, &what)?;
-            r_phi[b * n + a].clone_from(&table);
-            r_phi[a * n + b] = table;
-        }
-    }
+    let r_phi = pairs(&mut words, &elements, grid.nr, "r times the pair potential")?;
+    let angular = match kind {
+        Setfl::Angular => [
+            pairs(&mut words, &elements, grid.nr, "the dipole function")?,
+            pairs(&mut words, &elements, grid.nr, "the quadrupole function")?,
+        ],
+        _ => Default::default(),
+    };
     if let Ok(word) = words.word("") {
-        let hint = "`.eam.fs` files have a density for each pair of elements, `.eam.alloy` files one for each element; \
-                    say which it is with `format`";
+        let hint = match kind {
+            Setfl::Angular => "the dipole and quadrupole functions are the last tables of an `.adp` file",
+            _ => {
+                "`.eam.fs` files have a density for each pair of elements, `.eam.alloy` files one for each element; \
+                 say which it is with `format`. `.adp` files have more tables and are read by `adp`"
+            }
+        };
         let line = words.present_line();
         return Err(
             at_line(key, file, line, format!("expected the end of the file, found `{word}`")).hint(hint)
@@ -187,5 +200,26 @@ pub(crate) fn read_setfl(
         embedding,
         density,
         r_phi,
+        angular,
     })
+}
+
+/// A function of each pair of elements, listed once for each pair: at index a n + b and b n + a.
+fn pairs(
+    words: &mut Words<'_>,
+    elements: &[String],
+    points: usize,
+    what: &str,
+) -> Result<Vec<Vec<f64>>, SpecError> {
+    let n = elements.len();
+    let mut tables = vec![Vec::new(); n * n];
+    for a in 0..n {
+        for b in 0..=a {
+            let what = format!("{what} of {} and {}", elements[a], elements[b]);
+            let table = words.numbers(points, &what)?;
+            tables[b * n + a].clone_from(&table);
+            tables[a * n + b] = table;
+        }
+    }
+    Ok(tables)
 }

@@ -8,13 +8,13 @@
 //!
 //! Sources: Daw and Baskes, Phys. Rev. B 29, 6443 (1984), doi 10.1103/PhysRevB.29.6443; Finnis and Sinclair, Phil. Mag. A
 //! 50, 45 (1984), doi 10.1080/01418618408244210. Tables are interpolated as in [`crate::kernels::uniform_spline`].
-mod file;
+pub(super) mod file;
 mod kernel;
 
 use super::files::{map_species, read};
 use crate::BuildContext;
 use caloron_engine::SpecError;
-use file::{Funcfl, Tables};
+use file::{Funcfl, Setfl, Tables};
 pub use kernel::Eam;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -108,8 +108,11 @@ impl EamSpec {
                 }
                 format => {
                     let text = read(context, "file", file)?;
-                    let fs = format == EamFormat::FinnisSinclair;
-                    Ok((file::read_setfl("file", file, &text, fs)?, false))
+                    let kind = match format {
+                        EamFormat::FinnisSinclair => Setfl::FinnisSinclair,
+                        _ => Setfl::Alloy,
+                    };
+                    Ok((file::read_setfl("file", file, &text, kind)?, false))
                 }
             },
             (None, Some(files)) => {
