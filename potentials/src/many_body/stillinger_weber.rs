@@ -14,7 +14,8 @@
 //! Source: Stillinger and Weber, Phys. Rev. B 31, 5262 (1985), doi 10.1103/PhysRevB.31.5262.
 use super::files::{ParameterFile, Triples, file_spec, triples};
 use super::site_energy::{
-    BlockEnergy, Edge, Record, Share, SiteSum, Sites, lanes, load, look, put, species_of, store, whole,
+    BlockEnergy, Edge, Record, Recorded, Share, SiteSum, Sites, lanes, load, look, put, species_of, store,
+    whole,
 };
 use crate::BuildContext;
 use crate::simd::{LANES, Lanes};

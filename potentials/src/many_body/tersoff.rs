@@ -18,8 +18,8 @@
 //! 10.1016/S0022-3115(97)00304-8.
 use super::files::{ParameterFile, Triples, file_spec, triples};
 use super::site_energy::{
-    BlockEnergy, Edge, Others, Record, Share, SiteSum, Sites, lanes, load, look, put, species_of, store,
-    whole,
+    BlockEnergy, Edge, Others, Record, Recorded, Share, SiteSum, Sites, lanes, load, look, put, species_of,
+    store, whole,
 };
 use crate::BuildContext;
 use crate::simd::{LANES, Lanes};

@@ -1,5 +1,5 @@
 //! Neighbours and results of some rows.
-use super::{BlockEnergy, Edge, Share, Sites, lanes, load, store};
+use super::{BlockEnergy, Edge, Recorded, Share, Sites, lanes, load, store};
 use crate::simd::{Kernel, LANES, Lanes};
 use caloron_engine::{Mat3, NeighborList};
 use std::ops::Range;

@@ -39,39 +39,32 @@ pub struct Share {
     pub energy: f64,
 }
 
-// edges and shares are read and written eight at a time as records
-const _: () = assert!(size_of::<Edge>() == size_of::<Record>() && align_of::<Edge>() == align_of::<Record>());
-const _: () =
-    assert!(size_of::<Share>() == size_of::<Record>() && align_of::<Share>() == align_of::<Record>());
-
-impl Edge {
-    /// Edges as records of d and r.
+/// What is read and written eight at a time as records.
+///
+/// # Safety
+/// Must be `repr(C)`, four `f64`.
+pub(super) unsafe trait Recorded: Sized {
+    /// Items as records, in the order of their fields.
     #[inline(always)]
-    pub(super) fn records(edges: &[Self]) -> &[Record] {
-        // SAFETY: both are four numbers with the same alignment, in the order of the fields
-        unsafe { std::slice::from_raw_parts(edges.as_ptr().cast(), edges.len()) }
+    fn records(items: &[Self]) -> &[Record] {
+        const { assert!(size_of::<Self>() == size_of::<Record>() && align_of::<Self>() == align_of::<Record>()) };
+        // SAFETY: both are four numbers of the same size and alignment
+        unsafe { std::slice::from_raw_parts(items.as_ptr().cast(), items.len()) }
     }
     /// The same, to be written.
     #[inline(always)]
-    pub(super) fn records_mut(edges: &mut [Self]) -> &mut [Record] {
+    fn records_mut(items: &mut [Self]) -> &mut [Record] {
+        const { assert!(size_of::<Self>() == size_of::<Record>() && align_of::<Self>() == align_of::<Record>()) };
         // SAFETY: as above
-        unsafe { std::slice::from_raw_parts_mut(edges.as_mut_ptr().cast(), edges.len()) }
+        unsafe { std::slice::from_raw_parts_mut(items.as_mut_ptr().cast(), items.len()) }
     }
 }
+// SAFETY: a vector and a number, repr(C)
+unsafe impl Recorded for Edge {}
+// SAFETY: as above
+unsafe impl Recorded for Share {}
 
 impl Share {
-    /// Shares as records of g and the energy.
-    #[inline(always)]
-    pub(super) fn records(shares: &[Self]) -> &[Record] {
-        // SAFETY: both are four numbers with the same alignment, in the order of the fields
-        unsafe { std::slice::from_raw_parts(shares.as_ptr().cast(), shares.len()) }
-    }
-    /// The same, to be written.
-    #[inline(always)]
-    pub(super) fn records_mut(shares: &mut [Self]) -> &mut [Record] {
-        // SAFETY: as above
-        unsafe { std::slice::from_raw_parts_mut(shares.as_mut_ptr().cast(), shares.len()) }
-    }
     /// Adds `s` times the vector `d` to the derivative.
     #[inline(always)]
     pub fn add(&mut self, s: f64, d: &[f64; 3]) {
