@@ -13,6 +13,10 @@ pub const ATOMIC_MASS: f64 = 1.660_539_066_60e-27;
 pub const AVOGADRO: f64 = 6.022_140_76e23;
 /// Coulomb constant e²/(4 π ε0), eV Å.
 pub const COULOMB: f64 = 14.399_645_478_425_668;
+/// Hartree, eV.
+pub const HARTREE: f64 = 27.211_386_245_988;
+/// Bohr radius, Å.
+pub const BOHR: f64 = 0.529_177_210_903;
 /// One femtosecond in internal time, Å sqrt(u/eV).
 pub const FEMTOSECOND: f64 = 0.098_226_947_502_532_76;
 /// One bar in eV/Å³.
@@ -98,14 +102,13 @@ const fn unit(symbols: &'static [&'static str], value: f64, dim: Dim) -> Unit {
 
 const SECOND: f64 = 1e15 * FEMTOSECOND;
 const JOULE: f64 = 1.0 / ELEMENTARY_CHARGE;
-const HARTREE: f64 = 27.211_386_245_988;
 
 /// Every symbol that may stand in a unit expression.
 pub(crate) const UNITS: &[Unit] = &[
     unit(&["Å", "Å", "A", "Ang", "angstrom", "Angstrom"], 1.0, Dim::LENGTH),
     unit(&["nm"], 10.0, Dim::LENGTH),
     unit(&["pm"], 0.01, Dim::LENGTH),
-    unit(&["bohr", "Bohr"], 0.529_177_210_903, Dim::LENGTH),
+    unit(&["bohr", "Bohr"], BOHR, Dim::LENGTH),
     unit(&["cm"], 1e8, Dim::LENGTH),
     unit(&["m"], 1e10, Dim::LENGTH),
     unit(&["eV"], 1.0, Dim::ENERGY),

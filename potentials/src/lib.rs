@@ -3,6 +3,7 @@
 //! Each functional form lives in one file with its spec (what an input file says), its build and its kernel;
 //! [`spec::PotentialSpec`] lists them, one line each.
 pub mod bonded;
+pub mod dispersion;
 pub mod electrostatics;
 pub mod external;
 pub mod force_field;

@@ -1,4 +1,5 @@
 //! The list of interactions an input file can name.
+use crate::dispersion::D3Spec;
 use crate::electrostatics::Coulomb;
 use crate::external::{
     Confinement, ConstantForce, DistanceRestraint, ElectricField, FlatBottom, Gravity, HarmonicTrap,
@@ -96,6 +97,8 @@ pub enum PotentialSpec {
     TersoffMod(TersoffModSpec),
     /// Tersoff potential with a Ziegler-Biersack-Littmark core (`.tersoff.zbl` files).
     TersoffZbl(TersoffZblSpec),
+    /// D3 correction for London dispersion.
+    D3(D3Spec),
     /// Coulomb interaction of the charges.
     Coulomb(Coulomb),
     /// Buckingham (exponential-6) pair potential.
@@ -154,6 +157,7 @@ impl PotentialSpec {
             | Self::Yukawa(_)
             | Self::Zbl(_)
             | Self::Table(_)
+            | Self::D3(_)
             | Self::Eam(_)
             | Self::Adp(_)
             | Self::StillingerWeber(_)
@@ -199,6 +203,7 @@ impl PotentialSpec {
             ElectricField, "electric_field";
             Gravity, "gravity";
             DistanceRestraint, "distance_restraint";
+            D3, "d3";
             Eam, "eam";
             Adp, "adp";
             StillingerWeber, "stillinger_weber";
