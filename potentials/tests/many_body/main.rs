@@ -1,6 +1,7 @@
 //! Many-body potentials against the numbers of LAMMPS, and what their readers say about wrong files.
 mod adp;
 mod conformance;
+mod crystals;
 mod dispersion;
 mod eam;
 mod fitted;
