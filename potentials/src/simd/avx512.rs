@@ -36,14 +36,32 @@ impl Neg for Avx512 {
 /// Two sites in one register.
 ///
 /// # Safety
-/// AVX-512 is enabled and the indices are within the array.
+/// AVX-512 is enabled and the sites can be read.
 #[inline(always)]
-unsafe fn pair(sites: *const Site, a: u32, b: u32) -> __m512d {
+unsafe fn pair(a: *const Site, b: *const Site) -> __m512d {
     // SAFETY: as the caller promises
     unsafe {
-        let a = _mm256_load_pd(sites.add(a as usize).cast());
-        let b = _mm256_load_pd(sites.add(b as usize).cast());
+        let (a, b) = (_mm256_load_pd(a.cast()), _mm256_load_pd(b.cast()));
         _mm512_insertf64x4::<1>(_mm512_castpd256_pd512(a), b)
+    }
+}
+
+/// x, y, z, s of eight sites, two in each register: 0 and 2, 1 and 3, 4 and 6, 5 and 7.
+///
+/// # Safety
+/// AVX-512 is enabled.
+#[inline(always)]
+unsafe fn columns(r02: __m512d, r13: __m512d, r46: __m512d, r57: __m512d) -> [Avx512; 4] {
+    // SAFETY: as the caller promises
+    unsafe {
+        let (xz0, ys0) = (_mm512_unpacklo_pd(r02, r13), _mm512_unpackhi_pd(r02, r13));
+        let (xz4, ys4) = (_mm512_unpacklo_pd(r46, r57), _mm512_unpackhi_pd(r46, r57));
+        [
+            Avx512(_mm512_shuffle_f64x2::<0b10_00_10_00>(xz0, xz4)),
+            Avx512(_mm512_shuffle_f64x2::<0b10_00_10_00>(ys0, ys4)),
+            Avx512(_mm512_shuffle_f64x2::<0b11_01_11_01>(xz0, xz4)),
+            Avx512(_mm512_shuffle_f64x2::<0b11_01_11_01>(ys0, ys4)),
+        ]
     }
 }
 
@@ -125,19 +143,18 @@ impl Lanes for Avx512 {
     unsafe fn load_sites(sites: *const Site, index: *const u32) -> [Self; 4] {
         // SAFETY: as the caller promises
         unsafe {
-            // each register holds two sites (x y z s | x y z s)
-            let r02 = pair(sites, *index, *index.add(2));
-            let r13 = pair(sites, *index.add(1), *index.add(3));
-            let r46 = pair(sites, *index.add(4), *index.add(6));
-            let r57 = pair(sites, *index.add(5), *index.add(7));
-            let (xz0, ys0) = (_mm512_unpacklo_pd(r02, r13), _mm512_unpackhi_pd(r02, r13));
-            let (xz4, ys4) = (_mm512_unpacklo_pd(r46, r57), _mm512_unpackhi_pd(r46, r57));
-            [
-                Self(_mm512_shuffle_f64x2::<0b10_00_10_00>(xz0, xz4)),
-                Self(_mm512_shuffle_f64x2::<0b10_00_10_00>(ys0, ys4)),
-                Self(_mm512_shuffle_f64x2::<0b11_01_11_01>(xz0, xz4)),
-                Self(_mm512_shuffle_f64x2::<0b11_01_11_01>(ys0, ys4)),
-            ]
+            let index = &*index.cast::<[u32; LANES]>();
+            let [a, b, c, d, e, f, g, h] = index.map(|k| sites.add(k as usize));
+            columns(pair(a, c), pair(b, d), pair(e, g), pair(f, h))
+        }
+    }
+    #[inline(always)]
+    unsafe fn load_records(table: *const f64, offsets: &[u32; LANES]) -> [Self; 4] {
+        // offsets are addressed without a shift, which load_sites needs for each
+        // SAFETY: as the caller promises
+        unsafe {
+            let [a, b, c, d, e, f, g, h] = offsets.map(|k| table.add(k as usize).cast());
+            columns(pair(a, c), pair(b, d), pair(e, g), pair(f, h))
         }
     }
     #[inline(always)]

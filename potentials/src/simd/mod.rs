@@ -93,6 +93,17 @@ pub trait Lanes:
     /// # Safety
     /// All indices must be within the array.
     unsafe fn load_sites(sites: *const Site, index: *const u32) -> [Self; 4];
+    /// Four numbers from each of the given places of a table, as [`Lanes::load_sites`] with the addresses already worked
+    /// out: offsets count numbers.
+    ///
+    /// # Safety
+    /// The offsets must be multiples of four, with four numbers of the table from each of them on; the table must be
+    /// aligned as sites are.
+    #[inline(always)]
+    unsafe fn load_records(table: *const f64, offsets: &[u32; LANES]) -> [Self; 4] {
+        // SAFETY: as the caller promises
+        unsafe { Self::load_sites(table.cast(), offsets.map(|k| k / 4).as_ptr()) }
+    }
     /// `table[index]` for integers `index` in each lane.
     ///
     /// # Safety

@@ -31,7 +31,7 @@ const CHUNK: usize = 16;
 #[derive(Default)]
 struct Block {
     offsets: Vec<u32>,
-    /// Sites within the cutoff; each row is filled up with the dummy site.
+    /// Sites within the cutoff as places in their array counted in numbers; each row is filled up with the dummy site.
     close: Vec<u32>,
     /// Squared distances of a chunk of rows.
     squares: Vec<f64>,
@@ -106,29 +106,32 @@ impl Eam {
         let slope = spline::slope(c, p) * self.per_drho;
         (spline::value(c, p) + (rho - self.rho_max).max(0.0) * slope, slope)
     }
-    /// Intervals and p of distances, for the functions of pairs that start at interval `first` of [`Eam::knots`].
+    /// Knots, as places counted in numbers, and p of distances, for the functions of pairs that start at interval `first` of
+    /// [`Eam::knots`].
     #[inline(always)]
     fn locate<V: Lanes>(&self, r: V, first: V) -> ([u32; LANES], V) {
         let x = r * V::splat(self.per_dr);
         // at a knot either interval will do
-        let m = (x - V::splat(0.5)).round().max(V::splat(0.0)).min(V::splat((self.intervals[0] - 1) as f64));
-        ((first + m).indices(), (x - m).min(V::splat(1.0)))
+        let m = (x - V::splat(0.5)).round().min(V::splat((self.intervals[0] - 1) as f64));
+        let places = ((first + m) * V::splat(KNOT as f64)).indices();
+        // eight loads cost less than eight extractions from a register, which the compiler prefers
+        (std::hint::black_box(places), (x - m).min(V::splat(1.0)))
     }
     /// The intervals of the densities (`which` = 0) or of r φ (`which` = 1).
     ///
     /// # Safety
-    /// The indices are below the number of knots.
+    /// The places are those of knots.
     #[inline(always)]
-    unsafe fn cubics<V: Lanes>(&self, which: usize, index: &[u32; LANES]) -> [V; 4] {
-        // a knot is two cubics of the size and alignment of a site each
-        const { assert!(size_of::<Knot>() == 2 * size_of::<Site>() && align_of::<Knot>() >= align_of::<Site>()) };
-        // SAFETY: the halves of knots are four numbers, as sites are, and the caller promises the range
-        unsafe {
-            let halves = self.knots.as_ptr().cast::<Site>().add(which);
-            V::load_sites(halves, index.map(|k| 2 * k).as_ptr())
-        }
+    unsafe fn cubics<V: Lanes>(&self, which: usize, places: &[u32; LANES]) -> [V; 4] {
+        // SAFETY: the halves of knots are four numbers, aligned as sites, and the caller promises the range
+        unsafe { V::load_records(self.knots.as_ptr().cast::<f64>().add(which * KNOT / 2), places) }
     }
 }
+
+/// Numbers of a knot and of a site.
+const KNOT: usize = size_of::<Knot>() / size_of::<f64>();
+const SITE: u32 = (size_of::<Site>() / size_of::<f64>()) as u32;
+const _: () = assert!(size_of::<Knot>() == 2 * size_of::<Site>() && align_of::<Knot>() >= align_of::<Site>());
 
 /// The first pass over a block of rows: close neighbours, densities, embedding. `MANY`: more than one species.
 struct Densities<'a, const MANY: bool> {
@@ -145,7 +148,7 @@ impl<const MANY: bool> Kernel for Densities<'_, MANY> {
     fn run<V: Lanes>(self) {
         let Self { eam, list, first, block } = self;
         let (sites, centers) = (list.padded_sites(), list.centers());
-        let dummy = list.sites().len() as u32;
+        let dummy = list.sites().len() as u32 * SITE;
         let n = eam.intervals[0] as f64;
         let cutoff2 = V::splat(eam.cutoff * eam.cutoff);
         block.offsets.clear();
@@ -174,7 +177,8 @@ impl<const MANY: bool> Kernel for Densities<'_, MANY> {
                     let [sx, sy, sz, _] = unsafe { V::load_sites(sites.as_ptr(), part.as_ptr()) };
                     let (dx, dy, dz) = (sx - x, sy - y, sz - z);
                     let r2 = dx.mul_add(dx, dy.mul_add(dy, dz * dz));
-                    m += r2.compress(r2.lt(cutoff2), lanes(part), window(close, m), window(squares, m));
+                    let places = lanes(part).map(|s| s * SITE);
+                    m += r2.compress(r2.lt(cutoff2), &places, window(close, m), window(squares, m));
                 }
                 let padded = m.next_multiple_of(LANES);
                 *window(close, m) = [dummy; LANES];
@@ -192,8 +196,8 @@ impl<const MANY: bool> Kernel for Densities<'_, MANY> {
                     let inside = r2.lt(cutoff2);
                     let pair = if MANY {
                         let part = window(&mut block.close, c);
-                        // SAFETY: indices of sites or of the dummy
-                        let species = unsafe { V::load_sites(sites.as_ptr(), part.as_ptr())[3] };
+                        // SAFETY: places of sites or of the dummy
+                        let species = unsafe { V::load_records(sites.as_ptr().cast(), part)[3] };
                         species.mul_add(V::splat(n), start)
                     } else {
                         start
@@ -263,8 +267,9 @@ impl<const MANY: bool, const VIRIALS: bool> Kernel for Forces<'_, MANY, VIRIALS>
             let mut w = [zero; 6];
             let close = &block.close[block.offsets[k] as usize..block.offsets[k + 1] as usize];
             for part in close.chunks_exact(LANES) {
-                // SAFETY: indices of sites or of the dummy; there is a dressed site for each
-                let [sx, sy, sz, other] = unsafe { V::load_sites(dressed.as_ptr(), part.as_ptr()) };
+                let part = lanes(part);
+                // SAFETY: places of sites or of the dummy; there is a dressed site for each
+                let [sx, sy, sz, other] = unsafe { V::load_records(dressed.as_ptr().cast(), part) };
                 let (dx, dy, dz) = (sx - x, sy - y, sz - z);
                 let r2 = dx.mul_add(dx, dy.mul_add(dy, dz * dz));
                 let inside = r2.lt(cutoff2);
@@ -272,7 +277,7 @@ impl<const MANY: bool, const VIRIALS: bool> Kernel for Forces<'_, MANY, VIRIALS>
                 let inverse = V::splat(1.0) / r;
                 let kinds = if MANY {
                     // SAFETY: as above
-                    unsafe { V::load_sites(sites.as_ptr(), part.as_ptr())[3] }
+                    unsafe { V::load_records(sites.as_ptr().cast(), part)[3] }
                 } else {
                     zero
                 };
