@@ -899,3 +899,6 @@ impl<T: Real> Network<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

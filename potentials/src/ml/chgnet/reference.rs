@@ -312,11 +312,11 @@ pub(super) struct Features {
 /// What the model computes on the way, and its results.
 pub(super) struct Stages {
     /// Features of atoms, bonds and angles at the start and after every layer.
-    #[expect(dead_code, reason = "what the kernels are to be tested against")]
+    #[cfg_attr(not(test), expect(dead_code, reason = "what the kernels are tested against"))]
     pub atoms: Vec<Tensor>,
-    #[expect(dead_code, reason = "what the kernels are to be tested against")]
+    #[cfg_attr(not(test), expect(dead_code, reason = "what the kernels are tested against"))]
     pub bonds: Vec<Tensor>,
-    #[expect(dead_code, reason = "what the kernels are to be tested against")]
+    #[cfg_attr(not(test), expect(dead_code, reason = "what the kernels are tested against"))]
     pub angles: Vec<Tensor>,
     pub energies: Tensor,
     pub moments: Tensor,

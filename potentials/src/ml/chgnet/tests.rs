@@ -33,7 +33,7 @@ use caloron_engine::{Cell, Mat3, NeighborList, Species, System, Vec3, elements};
 use candle_core::{DType, Device, Var};
 
 /// A few atoms of many elements at distances of a crystal, in a skewed cell smaller than the cutoff.
-fn mixture() -> (System, Vec<Vec3>, Cell) {
+pub(super) fn mixture() -> (System, Vec<Vec3>, Cell) {
     let symbols = ["Li", "Mn", "O", "Fe", "P", "O"];
     let species =
         |s: &&str| Species { symbol: (*s).to_owned(), number: elements::atomic_number(s), mass: 1.0 };
@@ -52,7 +52,7 @@ fn mixture() -> (System, Vec<Vec3>, Cell) {
     (system, positions, cell)
 }
 
-fn with_input<R>(
+pub(super) fn with_input<R>(
     (system, positions, cell): &(System, Vec<Vec3>, Cell),
     f: impl FnOnce(Input<'_>) -> R,
 ) -> R {
