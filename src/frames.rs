@@ -14,6 +14,21 @@ pub fn template(system: &System) -> Frame {
     frame
 }
 
+/// Names of atoms and residues, where the topology has them, for formats that hold them.
+pub fn set_names(frame: &mut Frame, system: &System) {
+    let topology = system.topology();
+    let all =
+        |of: &dyn Fn(usize) -> Option<String>| (0..system.len()).map(of).collect::<Option<Vec<String>>>();
+    if let Some(names) = all(&|i| topology.atom_name(i).map(str::to_owned)) {
+        frame.arrays.insert("atomtypes", Array::texts(names));
+    }
+    if let Some(names) = all(&|i| topology.residue(i).map(|r| r.name.clone())) {
+        let numbers = (0..system.len()).filter_map(|i| topology.residue(i).map(|r| r.number)).collect();
+        frame.arrays.insert("residuenames", Array::texts(names));
+        frame.arrays.insert("residuenumbers", Array::ints(numbers));
+    }
+}
+
 /// Copies positions, cell, step and time, wrapped into the cell or as they are.
 pub fn set_state(frame: &mut Frame, state: &State, wrap: bool) {
     frame.positions.clear();

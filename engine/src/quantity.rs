@@ -102,7 +102,7 @@ dimensions! {
     /// Mass density.
     Density, "density", Dim::MASS.over(Dim::LENGTH.power(3)), ["g/cm^3", "kg/m^3", "u/Å^3"];
     /// Number density.
-    NumberDensity, "number density", Dim::LENGTH.power(-3), ["1/Å^3", "1/nm^3"];
+    NumberDensity, "number density", Dim::LENGTH.power(-3), ["1/Å^3", "1/nm^3", "mol/L"];
     /// Angle; stored in radians.
     Angle, "angle", Dim::NONE, ["deg", "rad"];
     /// Energy times length, the unit of Coulomb-like prefactors.

@@ -25,6 +25,8 @@ pub enum Stream {
     MonteCarlo = 6,
     /// Random displacements of a structure.
     Rattle = 7,
+    /// Structures that are built: alloys, vacancies, packed molecules.
+    Building = 9,
     /// Tests and gates.
     Test = 8,
 }

@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 use std::path::Path;
 
 mod bench;
+mod build;
 mod calibrate;
 mod check;
 mod cite;
@@ -33,6 +34,8 @@ struct Arguments {
 enum Command {
     /// Run all stages of an input file
     Run(run::Arguments),
+    /// Write the structure that the `[system]` of an input file makes
+    Build(build::Arguments),
     /// Do everything but run: parse, build, test the potential's physics, forecast memory and time
     Check(check::Arguments),
     /// Continue a stopped or crashed run, to exactly the result of an uninterrupted one
@@ -60,6 +63,7 @@ enum Command {
 pub fn main() -> Result<(), Failure> {
     match Arguments::parse().command {
         Command::Run(a) => run::execute(&a),
+        Command::Build(a) => build::execute(&a),
         Command::Check(a) => check::execute(&a),
         Command::Resume(a) => resume::execute(&a),
         Command::Eval(a) => eval::execute(&a),

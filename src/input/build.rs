@@ -1,11 +1,14 @@
 //! From a document to everything a run needs, checked.
+use super::atoms::read_force_field;
+use super::checks::{check_places, check_reach, positive};
 use super::diagnostic::InputError;
 use super::document::{Document, NeighborsSpec, PotentialDocument, PotentialTable, VerdictSpec};
-use super::lattice::positive;
+use super::files::check_exists;
 use super::output::OutputPlan;
 use super::source::Source;
 use super::stage::{StageContext, StagePlan};
-use super::structure::{Start, Structure, check_exists, check_places, check_reach, read_force_field};
+use super::structure::Structure;
+use super::system::Start;
 use super::velocities::momentum;
 use caloron_engine::guard::Limits;
 use caloron_engine::verdict::Thresholds;
@@ -146,6 +149,15 @@ impl InputFile {
     pub fn build(&self) -> Result<Plan, InputError> {
         build(&self.document, &self.source, &self.directory)
     }
+    /// Builds the system alone.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with `[system]`.
+    pub(crate) fn build_system(&self) -> Result<Start, InputError> {
+        let (units, seed) = (self.document.units.into(), self.document.seed.unwrap_or(0));
+        let start = self.document.system.build(units, seed, &self.directory);
+        start.map_err(|e| InputError::from_spec(&self.source, e.within("system")))
+    }
 }
 
 /// Builds everything a run needs.
@@ -164,7 +176,7 @@ fn assemble(document: &Document, source: &Source, directory: &Path) -> Result<Pl
             .hint("leave `threads` out for all cores"));
     }
     check_stage_names(document)?;
-    let Start { system, state, force_field, files, mut notes, mut warnings } =
+    let Start { system, state, force_field, files, mut notes, mut warnings, .. } =
         document.system.build(units, seed, directory).map_err(|e| e.within("system"))?;
     if document.seed.is_none() {
         notes.push("no seed is given: the run uses seed 0".into());

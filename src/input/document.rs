@@ -3,7 +3,7 @@ use super::diagnostic::InputError;
 use super::output::OutputSpec;
 use super::source::Source;
 use super::stage::StageSpec;
-use super::structure::SystemSpec;
+use super::system::SystemSpec;
 use super::visitors::variants;
 use caloron_engine::guard::LimitsSpec;
 use caloron_engine::quantity::{Charge, Length, Mass, reading_in};

@@ -180,7 +180,7 @@ impl<'a> Resolver<'a> {
             }
             GroupSpec::Sphere(region) => {
                 let center = Vec3::from(region.center.map(Quantity::internal));
-                let radius = super::lattice::positive("sphere.radius", region.radius.internal())?;
+                let radius = super::checks::positive("sphere.radius", region.radius.internal())?;
                 filter(&|i| self.cell.shortest(&center, &self.positions[i]).norm() <= radius)
             }
             GroupSpec::Any(names) => (0..n).filter(|&i| names.iter().any(|g| within(g, i))).collect(),

@@ -1,5 +1,5 @@
 //! What a run writes: `[output]`.
-use super::structure::format_by_name;
+use super::files::format_by_name;
 use super::visitors::OneOrMany;
 use caloron_engine::SpecError;
 use caloron_engine::error::nearest;

@@ -1,5 +1,5 @@
 //! Initial velocities.
-use super::structure::Start;
+use super::system::Start;
 use caloron_engine::quantity::Temperature;
 use caloron_engine::{Quantity, SpecError, Stream, Streams, System, UnitSystem, Vec3};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};

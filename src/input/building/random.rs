@@ -1,6 +1,6 @@
 //! Atoms at random places of a box, no two closer than a given distance.
-use super::lattice::positive;
-use super::structure::Structure;
+use crate::input::checks::{check_count, positive};
+use crate::input::structure::Structure;
 use caloron_engine::quantity::{Density, Length, NumberDensity};
 use caloron_engine::{Cell, Quantity, SpecError, Stream, Streams, Vec3};
 use schemars::JsonSchema;
@@ -40,7 +40,7 @@ impl RandomSpec {
         mass_of: impl Fn(&str) -> Result<f64, SpecError>,
     ) -> Result<Structure, SpecError> {
         let count: u64 = self.atoms.values().map(|&n| u64::from(n)).sum();
-        super::structure::check_count("atoms", count)?;
+        check_count("atoms", count)?;
         if count == 0 {
             return Err(SpecError::new("atoms", "there are no atoms to place").hint("write { Ar = 500 }"));
         }

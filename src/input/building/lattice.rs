@@ -1,5 +1,6 @@
 //! Crystals by name: the sites of a conventional cell, repeated.
-use super::structure::Structure;
+use crate::input::checks::positive;
+use crate::input::structure::Structure;
 use caloron_engine::quantity::{Length, NumberDensity};
 use caloron_engine::{Cell, Mat3, Quantity, SpecError, Vec3};
 use schemars::JsonSchema;
@@ -149,7 +150,7 @@ fn shifted(sites: &[[f64; 3]], by: f64) -> impl Iterator<Item = [f64; 3]> {
 
 impl LatticeSpec {
     /// Key of the table and number of cells along each lattice vector.
-    fn repeat(&self) -> (&'static str, [u32; 3]) {
+    pub(crate) fn repeat(&self) -> (&'static str, [u32; 3]) {
         match self {
             Self::Fcc(s) => ("fcc", s.repeat),
             Self::Bcc(s) => ("bcc", s.repeat),
@@ -298,15 +299,6 @@ fn edge(
             Err(SpecError::new("", "the size of the crystal is missing")
                 .hint("add `a = ...` or `density = ...`"))
         }
-    }
-}
-
-/// A positive, finite number.
-pub(crate) fn positive(key: &str, value: f64) -> Result<f64, SpecError> {
-    if value > 0.0 && value.is_finite() {
-        Ok(value)
-    } else {
-        Err(SpecError::new(key, format!("`{key}` must be positive")).hint("write a value above zero"))
     }
 }
 

@@ -1,0 +1,63 @@
+//! `caloron build INPUT.toml -o OUT`
+use super::{Threads, in_pool, output_file};
+use crate::input::InputFile;
+use crate::{Failure, frames, run};
+use std::path::PathBuf;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Input file; its `[system]` is enough
+    input: PathBuf,
+    /// File to write; the format follows from its name
+    #[arg(long, short, value_name = "OUT.extxyz")]
+    output: PathBuf,
+    /// Move atoms into the cell, molecules as a whole
+    #[arg(long)]
+    wrap: bool,
+    /// Replace an existing output file
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    threads: Threads,
+}
+
+pub(super) fn execute(a: &Arguments) -> Result<(), Failure> {
+    let file = InputFile::read(&a.input)?;
+    a.threads.apply(file.document.threads)?;
+    in_pool(|| build(&file, a))
+}
+
+fn build(file: &InputFile, a: &Arguments) -> Result<(), Failure> {
+    let units = file.document.units.into();
+    let start = file.build_system()?;
+    let (system, state) = (&start.system, &start.state);
+    let mut frame = frames::template(system);
+    frames::set_names(&mut frame, system);
+    frames::set_state(&mut frame, state, false);
+    (frame.step, frame.time) = (None, None);
+    if a.wrap {
+        frames::wrap(&mut frame, system);
+    }
+    if state.velocities().iter().any(|v| v.norm_squared() > 0.0) {
+        frames::set_velocities(&mut frame, state);
+    }
+    let mut writer = output_file(&a.output, a.force, units)?;
+    writer.write(&frame)?;
+    writer.sync()?;
+    println!("atoms    {}", system.len());
+    for (k, s) in system.species().iter().enumerate() {
+        let n = system.types().iter().filter(|t| usize::from(**t) == k).count();
+        println!("  {:<6} {n}", s.symbol);
+    }
+    println!("cell     {}", run::cell_text(state.cell(), units));
+    for (name, count) in &start.molecules {
+        println!("molecule {name:<8} {count}");
+    }
+    for note in &start.notes {
+        println!("note: {note}");
+    }
+    for warning in &start.warnings {
+        eprintln!("warning: {warning}");
+    }
+    Ok(())
+}
