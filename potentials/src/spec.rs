@@ -168,7 +168,11 @@ impl PotentialSpec {
             | Self::Edip(_)
             | Self::Meam(_)
             | Self::Snap(_)
-            | Self::Uf3(_) => true,
+            | Self::Uf3(_)
+            | Self::Nep(_)
+            | Self::Committee(_)
+            | Self::Chgnet(_)
+            | Self::Mace(_) => true,
             Self::Coulomb(coulomb) => coulomb.names_no_atoms(),
             _ => false,
         }

@@ -557,3 +557,60 @@ fn wrong_input_is_refused_with_advice() {
     let message = evaluator.ensure(&system, &state, everything(), everything()).unwrap_err().to_string();
     assert!(message.contains("periodic in 1 directions"), "{message}");
 }
+
+/// The conformance suite on every method: jittered ions in a skewed cell that is smaller than the cutoff in places, and an open
+/// cluster.
+#[test]
+fn every_method_conforms() {
+    use caloron_engine::testing::{Check, Options, check_potential};
+    let screened = "cutoff = \"9 Å\", alpha = \"0.25 1/Å\"";
+    let periodic = [
+        ("damped_shifted_force", format!("method = {{ damped_shifted_force = {{ {screened} }} }}"), 1e-5),
+        (
+            "reaction_field",
+            "method = { reaction_field = { cutoff = \"9 Å\", dielectric = inf } }".to_owned(),
+            1e-5,
+        ),
+        ("ewald", "method = { ewald = { cutoff = \"9 Å\", tolerance = 1e-10 } }".to_owned(), 1e-5),
+        ("pme", "method = { pme = { cutoff = \"9 Å\", tolerance = 1e-8, order = 6 } }".to_owned(), 1e-5),
+    ];
+    let cell = triclinic([true; 3]);
+    let (system, state) = ions(cell, 0.0);
+    for (name, text, tolerance) in periodic {
+        let mesh = name == "pme";
+        // a mesh sees rotated, wrapped and repeated systems within its own accuracy, which has tests of its own
+        let checks = Check::ALL.into_iter().filter(|c| {
+            !mesh
+                || !matches!(
+                    c,
+                    Check::Supercell | Check::SmallCell | Check::Permutation | Check::OpenBoundaries
+                )
+        });
+        let lattice = mesh || name == "ewald";
+        let checks = checks.filter(|c| !lattice || *c != Check::OpenBoundaries).collect();
+        // exact sums are cut at 1e-10 of their size
+        let rounding = if mesh { 1e-6 } else { 1e-8 };
+        let options = Options {
+            checks,
+            difference_tolerance: tolerance,
+            rounding_tolerance: rounding,
+            ..Options::default()
+        };
+        let mut potential = coulomb(&system, &text);
+        let report = check_potential(potential.as_mut(), &system, &state, &options).unwrap();
+        assert!(report.passed(), "{name}\n{report}");
+    }
+    // plain truncation and Wolf's energy jump at the cutoff: everything but derivatives across it
+    for text in ["cut = { cutoff = \"9 Å\" }".to_owned(), format!("wolf = {{ {screened} }}")] {
+        let checks = Check::ALL.into_iter().filter(|c| !matches!(c, Check::Forces | Check::Virial)).collect();
+        let mut potential = coulomb(&system, &format!("method = {{ {text} }}"));
+        let report =
+            check_potential(potential.as_mut(), &system, &state, &Options { checks, ..Options::default() })
+                .unwrap();
+        assert!(report.passed(), "{text}\n{report}");
+    }
+    let open = State::at_rest(state.positions().to_vec(), Cell::open());
+    let mut direct = coulomb(&system, "method = \"direct\"");
+    let report = check_potential(direct.as_mut(), &system, &open, &Options::default()).unwrap();
+    assert!(report.passed(), "direct\n{report}");
+}

@@ -71,12 +71,12 @@ fn evaluate(item: &mut Item<'_>) -> Result<Evaluated, Failure> {
     let want = Properties::ENERGY
         | Properties::FORCES
         | item.evaluator.provides() & (Properties::VIRIAL | Properties::ATOM_ENERGIES | Properties::EXTRAS);
+    let mut frame = item.result();
     let outputs = item
         .evaluator
         .ensure(&system, &state, want, want)
         .map_err(|e| Failure::simulation(format!("frame {}: {e}", item.index)))?;
     let fmax = outputs.forces.iter().map(|f| f.norm()).fold(0.0, f64::max);
-    let mut frame = item.frame.clone();
     let virial = want.contains(Properties::VIRIAL);
     frames::set_outputs(&mut frame, &state, outputs, true, virial);
     let pressure = (virial && state.cell().is_fully_periodic())

@@ -156,11 +156,11 @@ fn minimize(item: &mut Item<'_>, spec: &MinimizeSpec) -> Result<Relaxed, Failure
     let want = Properties::ENERGY
         | Properties::FORCES
         | item.evaluator.provides() & (Properties::VIRIAL | Properties::ATOM_ENERGIES | Properties::EXTRAS);
+    let mut frame = item.result();
     let outputs = item
         .evaluator
         .ensure(&system, &end.state, want, want)
         .map_err(|e| Failure::simulation(format!("frame {index}: {e}")))?;
-    let mut frame = item.frame.clone();
     let (step, time) = (frame.step, frame.time);
     frames::set_state(&mut frame, &end.state, false);
     (frame.step, frame.time, frame.velocities) = (step, time, None);

@@ -2,7 +2,7 @@
 use crate::Failure;
 use crate::input::{Evaluation, PotentialFile};
 use caloron_engine::domain::{Distances, FRACTION};
-use caloron_engine::{Cell, Evaluator, Potential, State, System, UnitSystem};
+use caloron_engine::{Evaluator, Potential, State, System, UnitSystem};
 use caloron_io::{Format, Frame, Reader};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
@@ -61,6 +61,16 @@ pub(super) struct Item<'a> {
     pub evaluator: &'a mut Evaluator,
     /// Unit system of the potential file.
     pub units: UnitSystem,
+}
+
+impl Item<'_> {
+    /// The frame for results: as it was read, with the species and the cell that the interactions have.
+    pub(super) fn result(&self) -> Frame {
+        let mut frame = self.frame.clone();
+        frame.symbols = (0..self.system.len()).map(|i| self.system.symbol(i).to_owned()).collect();
+        frame.cell = self.state.cell().clone();
+        frame
+    }
 }
 
 impl Structures {
@@ -180,10 +190,7 @@ fn evaluation(potential: &PotentialFile, frame: &Frame, kept: &mut Vec<Kept>) ->
         return Ok(potential.build_for(frame.clone())?);
     };
     let mut e = kept.remove(place).evaluation;
-    // a force field may have opened the cell
-    let opened = potential.document.force_field.is_some() && e.state.cell().is_open();
-    let cell = if opened { Cell::open() } else { frame.cell.clone() };
-    e.state = State::at_rest(frame.positions.clone(), cell);
+    potential.place(&mut e, frame)?;
     e.evaluator.forget();
     Ok(e)
 }

@@ -4,6 +4,7 @@ use super::checks::{check_places, check_reach, positive};
 use super::diagnostic::InputError;
 use super::document::{Document, NeighborsSpec, PotentialDocument, PotentialTable, VerdictSpec};
 use super::files::check_exists;
+use super::groups;
 use super::output::OutputPlan;
 use super::source::Source;
 use super::stage::{StageContext, StagePlan};
@@ -18,7 +19,7 @@ use caloron_engine::{
 };
 use caloron_io::{Format, Frame};
 use caloron_potentials::BuildContext;
-use caloron_potentials::force_field::{ForceFieldSpec, MolecularModel, NamedPotential};
+use caloron_potentials::force_field::{ForceFieldSpec, MolecularModel};
 use caloron_potentials::ml::checkpoint::ModelCache;
 use caloron_potentials::selection::{Atoms, Scaled, Selected};
 use sha2::{Digest, Sha256};
@@ -275,6 +276,9 @@ fn check_stage_names(document: &Document) -> Result<(), SpecError> {
     Ok(())
 }
 
+/// An interaction with its name and its force group.
+type Grouped = (&'static str, Box<dyn Potential>, u8);
+
 /// What every term is built against.
 struct Parts<'a> {
     units: UnitSystem,
@@ -309,19 +313,27 @@ impl Parts<'_> {
     fn force_field(
         &self,
         force_field: Option<&(ForceFieldSpec, MolecularModel)>,
-    ) -> Result<Vec<NamedPotential>, SpecError> {
+    ) -> Result<Vec<Grouped>, SpecError> {
         let Some((spec, model)) = force_field else { return Ok(vec![]) };
-        let potentials = spec.potentials(model, self.cell).map_err(|e| e.within("force_field"))?;
+        let within = |e: SpecError| e.within("force_field");
+        let embedded = match &spec.replaced {
+            None => None,
+            Some(name) => {
+                let region = groups::find(self.system, name).map_err(|e| within(e.within("replaced")))?;
+                Some(model.without_inner(region).map_err(within)?)
+            }
+        };
+        let potentials = spec.potentials(embedded.as_ref().unwrap_or(model), self.cell).map_err(within)?;
         for cutoff in potentials.iter().filter_map(|(_, p)| p.cutoff()) {
             check_reach("force_field.cutoff", "cutoff", cutoff, self.cell, self.positions.len())?;
         }
-        Ok(potentials)
+        Ok(potentials.into_iter().map(|(name, p)| (name, p, spec.force_group(name))).collect())
     }
     /// The interactions of the force field and those of the tables.
     fn terms(
         &self,
         tables: &[PotentialTable],
-        force_field: Vec<NamedPotential>,
+        force_field: Vec<Grouped>,
         files: Vec<PathBuf>,
     ) -> Result<Terms, SpecError> {
         if tables.is_empty() && force_field.is_empty() {
@@ -342,16 +354,23 @@ impl Parts<'_> {
         };
         let mut terms =
             Terms { potentials: vec![], names: vec![], citations: vec![], warnings: vec![], files: vec![] };
-        for (name, potential) in force_field {
-            terms.add(name, potential, 0);
+        let mut used: Vec<u8> = tables.iter().map(|t| t.force_group.unwrap_or(0)).collect();
+        for (name, potential, group) in force_field {
+            used.push(group);
+            terms.add(name, potential, group);
         }
-        let highest = tables.iter().map(|t| t.force_group.unwrap_or(0)).max().unwrap_or(0);
+        let highest = used.iter().copied().max().unwrap_or(0);
+        let empty = (0..highest).find(|g| !used.contains(g));
+        if let (Some(empty), true) = (empty, tables.iter().all(|t| t.force_group.unwrap_or(0) < highest)) {
+            let message = format!("no interaction is in force group {empty}");
+            return Err(SpecError::new("system.force_field.force_groups", message).hint(format!(
+                "the groups are counted from 0 without gaps; the largest one here is {highest}"
+            )));
+        }
         for (k, table) in tables.iter().enumerate() {
             let at = format!("potential[{k}]");
             let group = table.force_group.unwrap_or(0);
-            if let Some(empty) =
-                (0..highest).find(|g| tables.iter().all(|t| t.force_group.unwrap_or(0) != *g))
-            {
+            if let Some(empty) = empty {
                 return Err(SpecError::new(
                     format!("{at}.force_group"),
                     format!("no interaction is in force group {empty}"),
@@ -360,7 +379,7 @@ impl Parts<'_> {
                     "the groups are counted from 0 without gaps; the largest one here is {highest}"
                 )));
             }
-            let atoms = atoms(table, self.system).map_err(|e| e.within(&at))?;
+            let atoms = atoms(table).map_err(|e| e.within(&at))?;
             let part = match &atoms {
                 None => None,
                 Some(atoms) => Some(atoms.indices(self.system).map_err(|e| e.within(&at))?),
@@ -411,7 +430,7 @@ impl Parts<'_> {
 }
 
 /// What an interaction is restricted to.
-fn atoms(table: &PotentialTable, system: &System) -> Result<Option<Atoms>, SpecError> {
+fn atoms(table: &PotentialTable) -> Result<Option<Atoms>, SpecError> {
     let (key, atoms) = match (&table.species, &table.groups) {
         (None, None) => return Ok(None),
         (Some(species), None) => ("species", Atoms::Species(species.clone())),
@@ -424,13 +443,6 @@ fn atoms(table: &PotentialTable, system: &System) -> Result<Option<Atoms>, SpecE
     if !table.term.can_be_restricted() {
         let message = format!("`{}` cannot be restricted: it names the atoms it acts on itself", table.name);
         return Err(SpecError::new(key, message).hint(format!("leave `{key}` out")));
-    }
-    if !system.topology().bonds().is_empty() {
-        let message =
-            "an interaction cannot be restricted in a system with bonds: exclusions are not carried over";
-        return Err(
-            SpecError::new(key, message).hint("give the pairs of species their own parameters instead")
-        );
     }
     Ok(Some(atoms))
 }
@@ -522,6 +534,20 @@ impl PotentialFile {
     pub fn units(&self) -> UnitSystem {
         self.document.units.into()
     }
+    /// Another structure of the same atoms for interactions that were built.
+    ///
+    /// # Errors
+    /// When its molecules cannot be put together.
+    pub fn place(&self, evaluation: &mut Evaluation, frame: &Frame) -> Result<(), InputError> {
+        // a force field may have opened the cell
+        let opened = self.document.force_field.is_some() && evaluation.state.cell().is_open();
+        let cell = if opened { Cell::open() } else { frame.cell.clone() };
+        let mut positions = frame.positions.clone();
+        let whole = evaluation.system.topology().make_whole(&mut positions, &cell);
+        whole.map_err(|e| InputError::from_spec(&self.source, e))?;
+        evaluation.state = State::at_rest(positions, cell);
+        Ok(())
+    }
     /// Reads and parses a file.
     ///
     /// # Errors
@@ -566,6 +592,7 @@ impl PotentialFile {
         let masses = document.masses.iter().filter(|(k, _)| has(k)).map(|(k, v)| (k.clone(), *v)).collect();
         let charges = document.charges.iter().filter(|(k, _)| has(k)).map(|(k, v)| (k.clone(), *v)).collect();
         let system = structure.system(&masses, &charges, units)?;
+        system.topology().make_whole(&mut structure.positions, &structure.cell)?;
         let parts = Parts {
             units,
             directory: &self.directory,

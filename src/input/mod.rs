@@ -24,8 +24,9 @@ mod visitors;
 
 pub use build::{Evaluation, InputFile, Plan, PotentialFile, Provenance, build, sha256};
 pub use building::{
-    BasisAtomSpec, BasisSpec, BinarySpec, CubicSpec, HexagonalSpec, LatticeSpec, PerovskiteSpec, RandomSpec,
-    SubstitutionSpec, SurfaceSpec, VacancySpec, WurtziteSpec,
+    BasisAtomSpec, BasisSpec, BinarySpec, BoxShape, CubicSpec, HexagonalSpec, IonsSpec, LatticeSpec,
+    PackSpec, PackedSpec, PerovskiteSpec, RandomSpec, SolvateSpec, SubstitutionSpec, SurfaceSpec,
+    VacancySpec, WaterModel, WurtziteSpec,
 };
 pub use cell::CellOverride;
 pub use diagnostic::InputError;

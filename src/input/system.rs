@@ -1,6 +1,8 @@
 //! The system at the start: what an input says about its atoms beyond where they come from (`atoms.rs`).
 use super::atoms::{Atoms, Field};
-use super::building::{LatticeSpec, RandomSpec, SubstitutionSpec, SurfaceSpec, VacancySpec};
+use super::building::{
+    LatticeSpec, PackSpec, RandomSpec, SolvateSpec, SubstitutionSpec, SurfaceSpec, VacancySpec,
+};
 use super::cell::CellOverride;
 use super::checks::{check_places, check_reach, closest};
 use super::groups::{self, GroupSpec};
@@ -15,8 +17,8 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// What is simulated: `[system]`. Give exactly one of `structure`, `lattice` and `random`; a force field whose file holds
-/// positions can do without.
+/// What is simulated: `[system]`. Give exactly one of `structure`, `lattice` and `random`; `pack` and a force field whose
+/// file holds positions can do without. The keys that build act in the order in which they stand here.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SystemSpec {
@@ -51,6 +53,10 @@ pub struct SystemSpec {
     /// Atoms that are taken out, one entry after the other. Comes after `substitutions`.
     #[serde(default)]
     pub vacancies: Vec<VacancySpec>,
+    /// Packs molecules into the cell, or makes a box of them. Comes after `vacancies`.
+    pub pack: Option<PackSpec>,
+    /// Fills the cell, or a new one around the structure, with a solvent and ions. Comes after `pack`.
+    pub solvate: Option<SolvateSpec>,
     /// Standard deviation of a random displacement of every free atom along each axis; default none.
     pub rattle: Option<Quantity<Length>>,
     /// Mass of each species. Default: those of the file, else the standard atomic weights; 1 with `units = "lj"`.

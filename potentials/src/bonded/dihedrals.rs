@@ -36,6 +36,14 @@ pub enum DihedralForm {
         /// φ0, rad.
         phi0: f64,
     },
+    /// u = k (|φ| - φ0)² / 2: the angle between the planes without its sign (LAMMPS `improper_style harmonic`). Where
+    /// φ0 is neither 0 nor π the slope jumps at φ = 0 or π.
+    HarmonicUnsigned {
+        /// k, eV/rad².
+        k: f64,
+        /// φ0, rad, in [0, π].
+        phi0: f64,
+    },
     /// Any function of φ, as a text of the force field says.
     Expression(Bound),
 }
@@ -73,6 +81,10 @@ impl DihedralForm {
             Self::Harmonic { k, phi0 } => {
                 let x = wrapped(phi - phi0);
                 (0.5 * k * x * x, k * x)
+            }
+            Self::HarmonicUnsigned { k, phi0 } => {
+                let x = phi.abs() - phi0;
+                (0.5 * k * x * x, k * x * phi.signum())
             }
             Self::Expression(f) => f.at(phi),
         }

@@ -40,12 +40,15 @@ pub struct LammpsStyles {
     pub mix: Option<String>,
 }
 
+/// A row: its line and its words.
+type Row<'a> = (usize, Vec<&'a str>);
+
 /// A section: its style and its rows with their lines.
 #[derive(Default)]
 struct Section<'a> {
     line: usize,
     style: Option<&'a str>,
-    rows: Vec<(usize, Vec<&'a str>)>,
+    rows: Vec<Row<'a>>,
 }
 
 const SECTIONS: [&str; 14] = [
@@ -202,14 +205,14 @@ impl<'a> Data<'a> {
         }
         Ok(())
     }
-    fn rows(&self, name: &str) -> &[(usize, Vec<&'a str>)] {
+    fn rows(&self, name: &str) -> &[Row<'a>] {
         self.sections.get(name).map_or(&[], |s| &s.rows)
     }
-    fn real(&self, row: &(usize, Vec<&str>), k: usize) -> Result<f64, SpecError> {
+    fn real(&self, row: &Row<'_>, k: usize) -> Result<f64, SpecError> {
         let word = row.1.get(k).copied().unwrap_or("nothing");
         real(word).ok_or_else(|| self.file.error(row.0, format!("expected a number, found `{word}`")))
     }
-    fn integer(&self, row: &(usize, Vec<&str>), k: usize) -> Result<i64, SpecError> {
+    fn integer(&self, row: &Row<'_>, k: usize) -> Result<i64, SpecError> {
         let word = row.1.get(k).copied().unwrap_or("nothing");
         word.parse().map_err(|_| self.file.error(row.0, format!("expected a whole number, found `{word}`")))
     }
@@ -250,7 +253,7 @@ impl<'a> Data<'a> {
             let t = self.type_index(row, 0, self.types)?;
             masses[t] = Some((self.real(row, 1)?, row.1.get(2).copied()));
         }
-        let mut rows: Vec<(i64, &(usize, Vec<&str>))> = self
+        let mut rows: Vec<(i64, &Row<'_>)> = self
             .rows("Atoms")
             .iter()
             .map(|r| Ok((self.integer(r, 0)?, r)))
@@ -314,24 +317,41 @@ impl<'a> Data<'a> {
         (model.positions, model.cell) = (Some(positions), Some(cell));
         Ok(ids)
     }
-    fn atom(&self, row: &(usize, Vec<&str>), k: usize, ids: &HashMap<i64, u32>) -> Result<u32, SpecError> {
+    fn atom(&self, row: &Row<'_>, k: usize, ids: &HashMap<i64, u32>) -> Result<u32, SpecError> {
         let id = self.integer(row, k)?;
         ids.get(&id).copied().ok_or_else(|| self.file.error(row.0, format!("there is no atom {id}")))
     }
-    fn type_index(&self, row: &(usize, Vec<&str>), k: usize, count: usize) -> Result<usize, SpecError> {
+    fn type_index(&self, row: &Row<'_>, k: usize, count: usize) -> Result<usize, SpecError> {
         let t = self.integer(row, k)?;
         usize::try_from(t - 1)
             .ok()
             .filter(|t| *t < count)
             .ok_or_else(|| self.file.error(row.0, format!("the type {t} is not among 1 to {count}")))
     }
-    /// The coefficients of bonded types, by their number.
+    /// The coefficients of bonded types, by their number. With the style `hybrid` every row names its own style after the
+    /// number.
     fn coefficients<T>(
         &self,
         section: &str,
-        form: impl Fn(&(usize, Vec<&str>)) -> Result<T, SpecError>,
+        style: &str,
+        form: impl Fn(&Row<'_>, &str) -> Result<T, SpecError>,
     ) -> Result<HashMap<i64, T>, SpecError> {
-        self.rows(section).iter().map(|row| Ok((self.integer(row, 0)?, form(row)?))).collect()
+        let hybrid = style.split_whitespace().next() == Some("hybrid");
+        let one = |row: &Row<'_>| {
+            let number = self.integer(row, 0)?;
+            if !hybrid {
+                return Ok((number, form(row, style)?));
+            }
+            let mut words = row.1.clone();
+            if words.len() < 2 || real(words[1]).is_some() {
+                return Err(self
+                    .file
+                    .error(row.0, "with the style hybrid each row names its style after the number"));
+            }
+            let own = words.remove(1);
+            Ok((number, form(&(row.0, words), own)?))
+        };
+        self.rows(section).iter().map(one).collect()
     }
     /// The terms of a list with the forms of their types.
     fn terms<T: Clone, const N: usize>(
@@ -340,7 +360,7 @@ impl<'a> Data<'a> {
         forms: &HashMap<i64, T>,
         ids: &HashMap<i64, u32>,
     ) -> Result<Vec<([u32; N], T)>, SpecError> {
-        let term = |row: &(usize, Vec<&str>)| {
+        let term = |row: &Row<'_>| {
             let kind = self.integer(row, 1)?;
             let form = forms.get(&kind);
             let form = form.ok_or_else(|| {
@@ -370,9 +390,9 @@ impl<'a> Data<'a> {
         let used = |list: &str| !self.rows(list).is_empty();
         if used("Bonds") {
             let style = self.style("Bond Coeffs", "bond", styles.bond.as_deref())?;
-            let forms = self.coefficients("Bond Coeffs", |row| {
+            let forms = self.coefficients("Bond Coeffs", &style, |row, style| {
                 let p = |k: usize| self.real(row, k);
-                Ok(Some(match style.as_str() {
+                Ok(Some(match style {
                     "harmonic" => BondForm::Harmonic { k: 2.0 * e * p(1)?, r0: p(2)? },
                     "morse" => BondForm::Morse { depth: e * p(1)?, a: p(2)?, r0: p(3)? },
                     "class2" => BondForm::Quartic { r0: p(1)?, c: [e * p(2)?, e * p(3)?, e * p(4)?] },
@@ -395,11 +415,11 @@ impl<'a> Data<'a> {
         }
         if used("Angles") {
             let style = self.style("Angle Coeffs", "angle", styles.angle.as_deref())?;
-            let forms = self.coefficients("Angle Coeffs", |row| {
+            let forms = self.coefficients("Angle Coeffs", &style, |row, style| {
                 let p = |k: usize| self.real(row, k);
                 let theta = |k: usize| Ok::<f64, SpecError>(self.real(row, k)?.to_radians());
                 let mut urey = None;
-                let (form, angle) = match style.as_str() {
+                let (form, angle) = match style {
                     "harmonic" => {
                         (AngleForm::Harmonic { k: 2.0 * e * p(1)?, theta0: theta(2)? }, Some(theta(2)?))
                     }
@@ -429,17 +449,26 @@ impl<'a> Data<'a> {
         }
         if used("Dihedrals") {
             let style = self.style("Dihedral Coeffs", "dihedral", styles.dihedral.as_deref())?;
-            let forms = self.coefficients("Dihedral Coeffs", |row| self.dihedral(row, &style, e))?;
+            let forms =
+                self.coefficients("Dihedral Coeffs", &style, |row, style| self.dihedral(row, style, e))?;
             for (atoms, forms) in self.terms::<_, 4>("Dihedrals", &forms, ids)? {
                 model.bonded.dihedrals.extend(forms.into_iter().map(|f| (atoms, f)));
             }
         }
         if used("Impropers") {
             let style = self.style("Improper Coeffs", "improper", styles.improper.as_deref())?;
-            let forms = self.coefficients("Improper Coeffs", |row| match style.as_str() {
+            let forms = self.coefficients("Improper Coeffs", &style, |row, style| match style {
                 "cvff" => Ok(Some(self.cosine(row, e)?)),
+                "harmonic" => {
+                    let (k, phi0) = (2.0 * e * self.real(row, 1)?, self.real(row, 2)?.to_radians());
+                    // the sign of the angle does not matter where the minimum is planar
+                    Ok(Some(match phi0 == 0.0 || phi0 == std::f64::consts::PI {
+                        true => DihedralForm::Harmonic { k, phi0 },
+                        false => DihedralForm::HarmonicUnsigned { k, phi0 },
+                    }))
+                }
                 "zero" => Ok(None),
-                other => self.unsupported("Improper Coeffs", other, "cvff, zero"),
+                other => self.unsupported("Improper Coeffs", other, "harmonic, cvff, zero"),
             })?;
             for (atoms, form) in self.terms::<_, 4>("Impropers", &forms, ids)? {
                 model.bonded.impropers.extend(form.map(|f| (atoms, f)));
@@ -447,7 +476,7 @@ impl<'a> Data<'a> {
         }
         Ok(())
     }
-    fn multiplicity(&self, row: &(usize, Vec<&str>), k: usize) -> Result<u32, SpecError> {
+    fn multiplicity(&self, row: &Row<'_>, k: usize) -> Result<u32, SpecError> {
         let n = self.integer(row, k)?;
         u32::try_from(n)
             .ok()
@@ -455,7 +484,7 @@ impl<'a> Data<'a> {
             .ok_or_else(|| self.file.error(row.0, format!("the multiplicity {n} is out of range")))
     }
     /// K (1 + d cos(n φ)) of K, d = ±1, n.
-    fn cosine(&self, row: &(usize, Vec<&str>), e: f64) -> Result<DihedralForm, SpecError> {
+    fn cosine(&self, row: &Row<'_>, e: f64) -> Result<DihedralForm, SpecError> {
         let phase = match self.integer(row, 2)? {
             1 => 0.0,
             -1 => std::f64::consts::PI,
@@ -463,12 +492,7 @@ impl<'a> Data<'a> {
         };
         Ok(DihedralForm::Periodic { k: e * self.real(row, 1)?, n: self.multiplicity(row, 3)?, phase })
     }
-    fn dihedral(
-        &self,
-        row: &(usize, Vec<&str>),
-        style: &str,
-        e: f64,
-    ) -> Result<Vec<DihedralForm>, SpecError> {
+    fn dihedral(&self, row: &Row<'_>, style: &str, e: f64) -> Result<Vec<DihedralForm>, SpecError> {
         let p = |k: usize| self.real(row, k);
         Ok(match style {
             "harmonic" => vec![self.cosine(row, e)?],
@@ -534,7 +558,7 @@ impl<'a> Data<'a> {
                     .hint("geometric, arithmetic or sixthpower"));
             }
         };
-        let numbers = |row: &(usize, Vec<&str>), k: usize| {
+        let numbers = |row: &Row<'_>, k: usize| {
             Ok::<[f64; 2], SpecError>([self.real(row, k + 1)?, scales.energy * self.real(row, k)?])
         };
         let n = self.types;

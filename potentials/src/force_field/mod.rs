@@ -1,4 +1,5 @@
 //! Molecular force fields: readers of the formats they come in, each in one file, into one neutral description.
+mod embedding;
 mod model;
 mod settings;
 mod spec;
@@ -10,6 +11,6 @@ pub mod gromacs;
 pub mod lammps;
 pub mod openmm;
 
-pub use model::{FileMethod, FileSettings, KCAL_PER_MOL, KJ_PER_MOL, MolecularModel, NANOMETRE};
+pub use model::{Composition, FileMethod, FileSettings, KCAL_PER_MOL, KJ_PER_MOL, MolecularModel, NANOMETRE};
 pub use settings::{Electrostatics, Overrides, non_bonded};
-pub use spec::{ElectrostaticsSpec, ForceFieldSpec, ImplicitSolventSpec, NamedPotential};
+pub use spec::{ElectrostaticsSpec, ForceFieldSpec, ForceGroupsSpec, ImplicitSolventSpec, NamedPotential};

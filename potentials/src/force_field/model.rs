@@ -56,6 +56,21 @@ pub struct FileSettings {
     pub openmm_rules: bool,
 }
 
+/// Which molecules a system has, where its force field knows molecules by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Composition {
+    /// How often the molecules that the file lists occur, as a whole.
+    pub own: usize,
+    /// Molecules after those: name and number.
+    pub added: Vec<(String, usize)>,
+}
+
+impl Default for Composition {
+    fn default() -> Self {
+        Self { own: 1, added: vec![] }
+    }
+}
+
 /// Everything a force-field file says about a system, in internal units.
 #[derive(Clone, Debug, Default)]
 pub struct MolecularModel {

@@ -1,6 +1,6 @@
 //! A molecular force field in an input file.
 use super::lammps::LammpsStyles;
-use super::model::{FileMethod, MolecularModel};
+use super::model::{Composition, FileMethod, MolecularModel};
 use super::settings::{Electrostatics, Overrides, non_bonded};
 use crate::bonded::Bonded;
 use crate::implicit::{Obc, ObcAtom, ObcModel};
@@ -58,6 +58,26 @@ pub struct ForceFieldSpec {
     pub implicit_solvent: Option<ImplicitSolventSpec>,
     /// Coulomb constant e²/(4 π ε0). Default: that of the program the file belongs to.
     pub coulomb_constant: Option<Quantity<EnergyLength>>,
+    /// Force groups of the parts of the force field, for multiple time steps. Default: all in group 0.
+    pub force_groups: Option<ForceGroupsSpec>,
+    /// Group of whole molecules whose inner interactions are left out, bonded and non-bonded, because a [[potential]] that is
+    /// restricted to the group gives them: mechanical embedding of a learned potential. Their interactions with all other
+    /// atoms stay. Default none.
+    pub replaced: Option<String>,
+}
+
+/// Force groups of the parts of a force field: 0 is the slowest, evaluated once a step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ForceGroupsSpec {
+    /// Bonds, angles, dihedrals, maps. Default 0.
+    #[serde(default)]
+    pub bonded: u8,
+    /// Pairs within the cutoff and exceptions, an implicit solvent. Default 0.
+    #[serde(default)]
+    pub non_bonded: u8,
+    /// Reciprocal sums of charges and dispersion. Default: with the pairs.
+    pub reciprocal: Option<u8>,
 }
 
 /// Treatment of charges and of non-bonded pairs beyond the cutoff.
@@ -109,6 +129,18 @@ impl ForceFieldSpec {
     /// # Errors
     /// When none or several files are named, or the file is wrong.
     pub fn read(&self, directory: &Path, files: &mut Vec<PathBuf>) -> Result<MolecularModel, SpecError> {
+        self.read_composed(directory, files, &Composition::default())
+    }
+    /// Reads the file for other molecules than it lists; GROMACS topologies alone know molecules by name.
+    ///
+    /// # Errors
+    /// As [`Self::read`], and when a molecule is not known.
+    pub fn read_composed(
+        &self,
+        directory: &Path,
+        files: &mut Vec<PathBuf>,
+        composition: &Composition,
+    ) -> Result<MolecularModel, SpecError> {
         let all = [
             ("openmm", &self.openmm),
             ("amber", &self.amber),
@@ -120,11 +152,17 @@ impl ForceFieldSpec {
         match named.as_slice() {
             [(format, file)] => {
                 let path = directory.join(file);
+                if *format != "gromacs" && *composition != Composition::default() {
+                    let message = "this file lists the atoms of one system: molecules cannot be added to it";
+                    return Err(SpecError::new(*format, message).hint(
+                        "a GROMACS topology (`gromacs`) defines molecules by name, which can be added",
+                    ));
+                }
                 let model = match *format {
                     "amber" => super::amber::read(&path),
                     "gromacs" => {
                         let folders: Vec<PathBuf> = self.include.iter().map(|f| directory.join(f)).collect();
-                        super::gromacs::read(&path, &folders, &self.define)
+                        super::gromacs::read_composed(&path, &folders, &self.define, composition)
                     }
                     "lammps" => {
                         let styles = self.lammps_styles.clone().unwrap_or_default();
@@ -176,6 +214,15 @@ impl ForceFieldSpec {
         let constant = self.overrides().constant.or(model.settings.constant).unwrap_or(units::COULOMB);
         Ok(Some(ObcModel { atoms, solute: 1.0, solvent: 78.5, surface: 0.0, constant }))
     }
+    /// The force group of a potential by its name in [`Self::potentials`].
+    pub fn force_group(&self, name: &str) -> u8 {
+        let groups = self.force_groups.unwrap_or_default();
+        match name {
+            "bonded" => groups.bonded,
+            "reciprocal" => groups.reciprocal.unwrap_or(groups.non_bonded),
+            _ => groups.non_bonded,
+        }
+    }
     /// The interactions of a model in a cell.
     ///
     /// # Errors
@@ -186,7 +233,14 @@ impl ForceFieldSpec {
             out.push(("bonded", Box::new(Bonded::new(model.len(), model.bonded.clone())?)));
         }
         let non_bonded = non_bonded(model, &self.overrides(), cell)?;
-        out.push(("non_bonded", Box::new(NonBonded::new(&non_bonded, cell)?)));
+        let groups = self.force_groups.unwrap_or_default();
+        if groups.reciprocal.is_some_and(|r| r != groups.non_bonded) {
+            let [near, reciprocal] = NonBonded::parts(&non_bonded, cell)?;
+            out.push(("non_bonded", Box::new(near)));
+            out.push(("reciprocal", Box::new(reciprocal)));
+        } else {
+            out.push(("non_bonded", Box::new(NonBonded::new(&non_bonded, cell)?)));
+        }
         if let Some(solvent) = self.solvent(model)? {
             out.push(("implicit_solvent", Box::new(Obc::new(solvent)?)));
         }

@@ -40,6 +40,21 @@ static EXTRAS: [ExtraSpec; 6] = [
     energy("energy_reciprocal"),
 ];
 
+/// How many of the extras come before that of the reciprocal sums.
+const NEAR: usize = 5;
+
+/// Which part of the interaction a potential computes, where the parts are kicked at different time steps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Share {
+    /// All of it.
+    #[default]
+    Whole,
+    /// Everything but the reciprocal sums.
+    Near,
+    /// The reciprocal sums alone; they need no neighbours.
+    Reciprocal,
+}
+
 /// The radial form of the charges, and the sums that go with it. There is one of it in a run, so its size does not matter.
 #[expect(clippy::large_enum_variant)]
 enum Charges {
@@ -70,6 +85,7 @@ impl Screened {
 /// S(x) = 1 - 10x³ + 15x⁴ - 6x⁵ with x = (r - r_s)/(r_c - r_s) where switched, else 1; φ is 1/r, that of a reaction field,
 /// or erfc(α r)/r.
 pub struct NonBonded {
+    share: Share,
     cutoff: Option<f64>,
     constant: f64,
     charge: Vec<f64>,
@@ -180,6 +196,7 @@ impl NonBonded {
         let takes =
             |i: usize| Takes { dispersion: acts[model.types[i] as usize], charge: model.charges[i] != 0.0 };
         Ok(Self {
+            share: Share::Whole,
             cutoff: (!open).then_some(model.cutoff),
             constant,
             charge: model.charges.clone(),
@@ -207,6 +224,19 @@ impl NonBonded {
             centers: vec![],
             sums: vec![],
         })
+    }
+    /// The interaction in two parts: everything but the reciprocal sums, and these.
+    ///
+    /// # Errors
+    /// As [`Self::new`], and when the method has no reciprocal sums.
+    pub fn parts(model: &NonBondedModel, cell: &Cell) -> Result<[Self; 2], SpecError> {
+        let mut parts = [Self::new(model, cell)?, Self::new(model, cell)?];
+        if !matches!(parts[0].charges, Charges::Lattice(..)) {
+            return Err(SpecError::new("electrostatics", "this method has no reciprocal sum to separate")
+                .hint("`ewald`, `pme` and `lj_pme` have one"));
+        }
+        (parts[0].share, parts[1].share) = (Share::Near, Share::Reciprocal);
+        Ok(parts)
     }
     /// Restricts the instructions that are used (for tests; numbers do not change).
     pub fn set_level(&mut self, level: Level) {
@@ -395,26 +425,31 @@ fn table(numbers: &LennardJonesTypes, cutoff: f64, beta: f64) -> Table {
 
 impl Potential for NonBonded {
     fn name(&self) -> &'static str {
-        NAME
+        if self.share == Share::Reciprocal { "reciprocal" } else { NAME }
     }
     fn cutoff(&self) -> Option<f64> {
-        self.cutoff
+        self.cutoff.filter(|_| self.share != Share::Reciprocal)
     }
     fn provides(&self) -> Properties {
         match (&self.charges, &self.dispersion) {
+            _ if self.share == Share::Near => Properties::all(),
             (_, Some(_)) => Properties::all().difference(Properties::ATOM_VIRIALS),
             (Charges::Lattice(_, sum), _) => sum.provides() | Properties::EXTRAS,
             _ => Properties::all(),
         }
     }
     fn extras(&self) -> &'static [ExtraSpec] {
-        &EXTRAS
+        match self.share {
+            Share::Whole => &EXTRAS,
+            Share::Near => &EXTRAS[..NEAR],
+            Share::Reciprocal => &EXTRAS[NEAR..],
+        }
     }
     fn uses_mesh(&self) -> bool {
-        matches!(&self.charges, Charges::Lattice(_, sum) if sum.uses_mesh())
+        self.share != Share::Near && matches!(&self.charges, Charges::Lattice(_, sum) if sum.uses_mesh())
     }
     fn jumps_at_cutoff(&self) -> bool {
-        self.jumps
+        self.jumps && self.share != Share::Reciprocal
     }
     fn compute(
         &mut self,
@@ -430,25 +465,32 @@ impl Potential for NonBonded {
         if self.cutoff.is_none() && !input.cell.is_open() {
             return refuse("a periodic system needs a cutoff".into());
         }
-        self.prepare(&input);
-        self.pairs(want != Properties::FORCES);
-        let [lennard_jones, coulomb] = self.collect(&input, want, out);
-        let own = self.own.add(&input, want, out);
-        let excluded = self.excluded.add(&input, want, out);
-        let tail = self.add_tail(&input, want, out)?;
-        let before = out.energy;
-        if let Charges::Lattice(_, sum) = &mut self.charges {
-            sum.add_smooth(&input, &self.charge, want, out)?;
+        let mut energies = [0.0; EXTRAS.len()];
+        if self.share != Share::Reciprocal {
+            self.prepare(&input);
+            self.pairs(want != Properties::FORCES);
+            [energies[0], energies[1]] = self.collect(&input, want, out);
+            energies[2] = self.own.add(&input, want, out);
+            energies[3] = self.excluded.add(&input, want, out);
+            energies[4] = self.add_tail(&input, want, out)?;
         }
-        if let Some(sum) = &mut self.dispersion {
-            if !input.cell.is_fully_periodic() {
-                return refuse("a lattice sum of the dispersion needs three periodic directions".into());
+        if self.share != Share::Near {
+            let before = out.energy;
+            if let Charges::Lattice(_, sum) = &mut self.charges {
+                sum.add_smooth(&input, &self.charge, want, out)?;
             }
-            sum.add(&input, want, out);
+            if let Some(sum) = &mut self.dispersion {
+                if !input.cell.is_fully_periodic() {
+                    return refuse("a lattice sum of the dispersion needs three periodic directions".into());
+                }
+                sum.add(&input, want, out);
+            }
+            energies[NEAR] = out.energy - before;
         }
         if want.contains(Properties::EXTRAS) {
-            let energies = [lennard_jones, coulomb, own, excluded, tail, out.energy - before];
-            out.extras.extend(EXTRAS.iter().zip(energies).map(|(spec, e)| Extra { spec, values: vec![e] }));
+            let of = |spec: &ExtraSpec| EXTRAS.iter().position(|e| e.name == spec.name).unwrap_or(0);
+            let own = self.extras();
+            out.extras.extend(own.iter().map(|spec| Extra { spec, values: vec![energies[of(spec)]] }));
         }
         Ok(())
     }
@@ -466,6 +508,14 @@ impl Potential for NonBonded {
     }
     fn describe(&self) -> Vec<String> {
         let mut lines = Vec::new();
+        if self.share == Share::Reciprocal {
+            lines.push("reciprocal sums alone".to_owned());
+            if let Charges::Lattice(_, sum) = &self.charges {
+                lines.extend(sum.describe());
+            }
+            lines.extend(self.dispersion.as_ref().map(DispersionSum::describe));
+            return lines;
+        }
         let cut = match (self.cutoff, self.switch) {
             (None, _) => "no cutoff".to_owned(),
             (Some(c), None) => format!("cutoff {c:.4}"),
@@ -478,13 +528,18 @@ impl Potential for NonBonded {
             self.own.len()
         ));
         match &self.charges {
+            Charges::Lattice(..) if self.share == Share::Near => {
+                lines.push("charges: the real-space part of the lattice sum".into());
+            }
             Charges::Lattice(_, sum) => lines.extend(sum.describe()),
             Charges::Radial(form) if *form != ReactionField::truncated() => {
                 lines.push("reaction field of the charges".into());
             }
             Charges::Radial(_) => {}
         }
-        lines.extend(self.dispersion.as_ref().map(DispersionSum::describe));
+        lines.extend(
+            self.dispersion.as_ref().filter(|_| self.share == Share::Whole).map(DispersionSum::describe),
+        );
         lines
     }
 }

@@ -110,14 +110,14 @@ impl Sites<'_> {
 }
 
 /// One use of the seed.
-struct Draw {
-    streams: Streams,
-    use_of_seed: u64,
+pub(crate) struct Draw {
+    pub streams: Streams,
+    pub use_of_seed: u64,
 }
 
 impl Draw {
     /// `count` of the items, in random order (Fisher and Yates).
-    fn of(&self, mut items: Vec<u32>, count: usize) -> Vec<u32> {
+    pub fn of(&self, mut items: Vec<u32>, count: usize) -> Vec<u32> {
         let mut random = self.streams.sequence(Stream::Building, self.use_of_seed, 0);
         for k in 0..count {
             let rest = items.len() - k;

@@ -5,10 +5,12 @@ mod molecule;
 mod preprocess;
 mod types;
 
+use super::model::Composition;
 use super::model::{KJ_PER_MOL, MOST_TYPES, MolecularModel, NANOMETRE};
 use super::text::{TextFile, real};
 use crate::bonded::{CmapForm, Map};
 use crate::nonbonded::{Combination, LennardJonesTypes, coefficients};
+use caloron_engine::error::nearest;
 use caloron_engine::{SpecError, elements};
 use molecule::Molecule;
 use preprocess::{Line, Lines};
@@ -82,6 +84,19 @@ impl<'a> Words<'a> {
 /// # Errors
 /// What is wrong or not supported, with file and line.
 pub fn read(path: &Path, folders: &[PathBuf], defines: &[String]) -> Result<MolecularModel, SpecError> {
+    read_composed(path, folders, defines, &Composition::default())
+}
+
+/// Reads a topology for other molecules than its `[ molecules ]` lists.
+///
+/// # Errors
+/// What is wrong or not supported, with file and line; unknown names of molecules.
+pub fn read_composed(
+    path: &Path,
+    folders: &[PathBuf],
+    defines: &[String],
+    composition: &Composition,
+) -> Result<MolecularModel, SpecError> {
     let lines = preprocess::read(path, folders, defines)?;
     let mut top = Topology {
         lines: &lines,
@@ -107,6 +122,7 @@ pub fn read(path: &Path, folders: &[PathBuf], defines: &[String]) -> Result<Mole
         }
         top.line(&section, &words)?;
     }
+    top.compose(composition)?;
     top.model()
 }
 
@@ -188,6 +204,23 @@ impl<'a> Topology<'a> {
                 result
             }
         }
+    }
+    /// Replaces what `[ molecules ]` lists.
+    fn compose(&mut self, composition: &Composition) -> Result<(), SpecError> {
+        self.system = std::iter::repeat_n(&self.system, composition.own).flatten().copied().collect();
+        for (name, count) in &composition.added {
+            let Some(kind) = self.molecules.iter().position(|m| m.name == *name) else {
+                let known: Vec<&str> = self.molecules.iter().map(|m| m.name.as_str()).collect();
+                let file = self.lines.files[0].path.display().to_string();
+                let hint = match nearest(name, known.iter().copied()) {
+                    Some(n) => format!("did you mean `{n}`?"),
+                    None => format!("its molecule types are {}", known.join(", ")),
+                };
+                return Err(SpecError::new("", format!("`{file}` has no molecule `{name}`")).hint(hint));
+            };
+            self.system.push((kind, *count));
+        }
+        Ok(())
     }
     fn read_defaults(&mut self, w: &Words<'_>) -> Result<(), SpecError> {
         if w.integer(0)? != 1 {
