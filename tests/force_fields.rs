@@ -123,3 +123,77 @@ fn mistakes_are_named_with_their_place() {
     assert!(attempt("").contains("one file"));
     assert!(attempt("openmm = \"no.xml\"").contains("no.xml"));
 }
+
+/// Species and cell of results are those of the force field, and molecules that the cell cuts are put together before virtual sites
+/// are placed.
+#[test]
+fn results_have_the_species_and_the_cell_of_the_force_field() {
+    let folder = Folder::new("ff-result");
+    let eval = |structure: &Path, force_field: &str| {
+        let input = folder.write("ff.toml", &format!("force_field = {{ {force_field} }}\n"));
+        let out = folder.path("out.extxyz");
+        let output = caloron()
+            .arg("eval")
+            .arg(structure)
+            .args(["--force", "--potential"])
+            .arg(&input)
+            .arg("-o")
+            .arg(&out)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        caloron::io::read_all(&out).unwrap()
+    };
+    let nameless = folder.write(
+        "nameless.extxyz",
+        "7\nLattice=\"30 0 0 0 30 0 0 0 30\" Properties=species:S:1:pos:R:3 pbc=\"T T T\"\nX 0 0 0\nX 1.522 0 0\nX 2.0895 1.1138 0\nX 2.0895 \
+         -1.1138 0\nX -0.3638 1.0275 0\nX -0.3638 -0.5137 0.8898\nX -0.3638 -0.5137 -0.8898\n",
+    );
+    let top = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/salt_water.top");
+    let open = eval(&nameless, &format!("gromacs = \"{top}\", electrostatics = \"no_cutoff\"")).remove(0);
+    assert_eq!(open.symbols, ["C", "C", "O", "O", "H", "H", "H"]);
+    assert!(open.cell.is_open());
+    let periodic =
+        eval(&nameless, &format!("gromacs = \"{top}\", electrostatics = \"pme\", cutoff = \"9 Å\""));
+    assert!(periodic[0].cell.is_fully_periodic());
+    // two ethanes with a site in the middle, and water; once whole, twice with atoms moved by lattice vectors
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("potentials/tests/data/force_fields");
+    let types = std::fs::read_to_string(data.join("types.itp")).unwrap();
+    let inert = "V   0.0      0.0";
+    assert!(types.contains(inert));
+    folder.write("types.itp", &types.replace(inert, "V   0.3      0.6"));
+    let top = folder.write("ethane.top", &std::fs::read_to_string(data.join("ethane.top")).unwrap());
+    let top = top.display();
+    let atoms = [
+        ("C", [1.0, 1.0, 1.0]),
+        ("C", [2.5, 1.1, 1.2]),
+        ("X", [0.0, 0.0, 0.0]),
+        ("C", [1.2, 5.0, 1.4]),
+        ("C", [2.6, 5.2, 1.9]),
+        ("X", [0.0, 0.0, 0.0]),
+        ("O", [5.0, 3.0, 5.0]),
+        ("H", [5.9, 3.2, 5.1]),
+        ("H", [4.8, 2.2, 5.6]),
+    ];
+    let frame = |moved: &[(usize, [f64; 3])]| {
+        let mut text = format!(
+            "{}\nLattice=\"20 0 0 0 20 0 0 0 20\" Properties=species:S:1:pos:R:3 pbc=\"T T T\"\n",
+            atoms.len()
+        );
+        for (i, (symbol, r)) in atoms.iter().enumerate() {
+            let by = moved.iter().find(|m| m.0 == i).map_or([0.0; 3], |m| m.1);
+            text += &format!("{symbol} {} {} {}\n", r[0] + by[0], r[1] + by[1], r[2] + by[2]);
+        }
+        text
+    };
+    let frames = [
+        frame(&[]),
+        frame(&[(1, [-20.0, 0.0, 20.0]), (7, [0.0, 20.0, 0.0])]),
+        frame(&[(3, [20.0, 0.0, 0.0])]),
+    ];
+    let broken = folder.write("broken.extxyz", &frames.concat());
+    let settings = "define = [\"ETHANES=2\"], electrostatics = \"reaction_field\", cutoff = \"8 Å\"";
+    let done = eval(&broken, &format!("gromacs = \"{top}\", {settings}"));
+    let energies: Vec<f64> = done.iter().map(|f| f.energy.unwrap()).collect();
+    assert!(energies[0] != 0.0 && energies.iter().all(|e| (e - energies[0]).abs() < 1e-9), "{energies:?}");
+}

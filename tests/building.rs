@@ -1,0 +1,127 @@
+//! Structures that are built: written, run with a force field, and with a learned potential for a part.
+mod support;
+
+use caloron::engine::Properties;
+use caloron::input::{InputFile, Source};
+use std::path::{Path, PathBuf};
+use support::{Folder, caloron, run, stderr, stdout};
+
+fn examples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples")
+}
+
+/// Energy, sum of the charges and number of atoms of an input in the folder of the examples.
+fn plan(text: &str) -> (f64, f64, usize) {
+    let file = InputFile::parse(Source::new("test.toml", text), examples()).unwrap_or_else(|e| panic!("{e}"));
+    let mut plan = file.build().unwrap_or_else(|e| panic!("{e}"));
+    let want = Properties::ENERGY;
+    let energy = plan.evaluator.ensure(&plan.system, &plan.state, want, want).unwrap().energy;
+    (energy, plan.system.charges().iter().sum(), plan.system.len())
+}
+
+const STAGE: &str = "[[stage]]\nname = \"go\"\nsteps = 1\n[stage.nve]\ntimestep = \"1 fs\"\n";
+
+fn solvated(more: &str, force_field: &str) -> String {
+    format!(
+        "seed = 3\n[system]\nstructure = \"acetate.xyz\"\nforce_field = {{ gromacs = \"salt_water.top\", electrostatics = \
+         \"pme\", cutoff = \"8 Å\"{force_field} }}\ngroups = {{ acetate = {{ range = [0, 6] }} }}\n{more}\n[system.solvate]\nwater = \
+         \"spce\"\nname = \"SOL\"\npadding = \"7 Å\"\nions = {{ cation = \"NA\", anion = \"CL\", concentration = \"0.4 mol/L\" \
+         }}\n"
+    )
+}
+
+#[test]
+fn a_solvated_ion_is_written_and_neutral() {
+    let folder = Folder::new("build");
+    let build = |name: &str, seed: &str| {
+        let text = std::fs::read_to_string(examples().join("salt_water.toml")).unwrap();
+        let text = text.replace("seed = 11", &format!("seed = {seed}"));
+        let text = text.replace("\"acetate.xyz\"", &format!("{:?}", examples().join("acetate.xyz")));
+        let text = text.replace("\"salt_water.top\"", &format!("{:?}", examples().join("salt_water.top")));
+        let input = folder.write("salt.toml", &text);
+        let out = folder.path(name);
+        let output = caloron().arg("build").arg(&input).arg("-o").arg(&out).output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        (caloron::io::read_all(&out).unwrap().remove(0), stdout(&output))
+    };
+    let (frame, said) = build("a.extxyz", "11");
+    let count = |s: &str| frame.symbols.iter().filter(|x| *x == s).count();
+    let (sodium, chloride) = (count("Na"), count("Cl"));
+    assert_eq!(sodium, chloride + 1);
+    assert!(chloride >= 1);
+    let waters = (frame.len() - 7 - sodium - chloride) / 3;
+    assert!(said.contains(&format!("SOL      {waters}")), "{said}");
+    let charge: f64 = frame.charges.as_ref().unwrap().iter().sum();
+    assert!(charge.abs() < 1e-9, "{charge}");
+    // the same seed makes the same atoms, another one other ions
+    assert_eq!(build("b.extxyz", "11").0.positions, frame.positions);
+    assert_ne!(build("c.extxyz", "12").0.positions, frame.positions);
+    // names of the topology come with formats that hold them
+    let (gro, _) = build("d.gro", "11");
+    assert_eq!(gro.arrays.get("residuenames").unwrap().as_texts().unwrap()[7], "SOL");
+}
+
+#[test]
+fn energies_of_built_systems_are_finite_and_groups_add_up() {
+    let (whole, charge, n) = plan(&format!("{}{STAGE}", solvated("", "")));
+    assert!(charge.abs() < 1e-9 && n > 500, "{charge} {n}");
+    assert!(whole.is_finite());
+    let groups = ", force_groups = { bonded = 2, non_bonded = 1, reciprocal = 0 }";
+    let stage = format!("{STAGE}respa = {{ inner = [2, 2] }}\n");
+    let (parts, ..) = plan(&format!("{}{stage}", solvated("", groups)));
+    assert!((whole - parts).abs() < 1e-9 * whole.abs(), "{whole} {parts}");
+    // packing around the ion, with a topology that lists the ion alone
+    let packed = "pack = { molecules = [{ water = \"spce\", count = 30, name = \"SOL\" }] }\ncell = { lengths = [\"20 Å\", \"20 Å\", \
+                  \"20 Å\"] }";
+    let text = solvated(packed, "").split("[system.solvate]").next().unwrap().to_owned();
+    let (energy, _, n) = plan(&format!("{text}{STAGE}"));
+    assert!(energy.is_finite() && n == 97);
+}
+
+#[test]
+fn a_learned_potential_replaces_the_inner_interactions_of_a_molecule() {
+    let learned = "[[potential]]\ngroups = [\"acetate\"]\n[potential.chgnet]\n";
+    let (classical, ..) = plan(&format!("{}{STAGE}", solvated("", ", replaced = \"acetate\"")));
+    let (embedded, ..) = plan(&format!("{}{learned}{STAGE}", solvated("", ", replaced = \"acetate\"")));
+    // the ion alone, far from its images
+    let alone =
+        "[system]\nstructure = \"acetate.xyz\"\ncell = { lengths = [\"40 Å\", \"40 Å\", \"40 Å\"] }\n";
+    let (isolated, ..) = plan(&format!("{alone}[[potential]]\n[potential.chgnet]\n{STAGE}"));
+    assert!((embedded - classical - isolated).abs() < 1e-4, "{embedded} {classical} {isolated}");
+}
+
+#[test]
+fn a_built_system_runs_with_several_time_steps_and_keeps_its_energy() {
+    let folder = Folder::new("build-respa");
+    let absolute = |text: &str| {
+        text.replace("\"acetate.xyz\"", &format!("{:?}", examples().join("acetate.xyz")))
+            .replace("\"salt_water.top\"", &format!("{:?}", examples().join("salt_water.top")))
+    };
+    let groups = ", force_groups = { bonded = 1, non_bonded = 1, reciprocal = 0 }, switch = \"7 Å\"";
+    let text = format!(
+        "{}[[stage]]\nname = \"minimise\"\n[stage.minimize]\nfmax = \"0.3 eV/Å\"\nsteps = 100\n[[stage]]\nname = \
+         \"warm\"\nsteps = 60\n[stage.nvt]\ntemperature = \"300 K\"\ntimestep = \"1 fs\"\nthermostat = {{ langevin = {{ friction = \"10 \
+         1/ps\" }} }}\nrespa = {{ inner = [1] }}\n[[stage]]\nname = \"run\"\nsteps = 50\n[stage.nve]\ntimestep = \"2 fs\"\nrespa = {{ \
+         inner = [2] }}\n[output]\nthermo = {{ file = \"t.csv\", every = 5 }}\n",
+        absolute(&solvated("", groups))
+    );
+    let input = folder.write("respa.toml", &text);
+    let out = folder.path("out");
+    run(&input, &out, 1);
+    let table = std::fs::read_to_string(out.join("t.csv")).unwrap();
+    let mut lines = table.lines();
+    let columns: Vec<&str> = lines.next().unwrap().split(',').collect();
+    let at = |name: &str| columns.iter().position(|c| c.starts_with(name)).unwrap();
+    let rows: Vec<Vec<f64>> =
+        lines.map(|l| l.split(',').map(|x| x.parse().unwrap_or(f64::NAN)).collect()).collect();
+    let last = &rows[rows.len() - 10..];
+    let of = |name: &str| last.iter().map(|r| r[at(name)]).collect::<Vec<f64>>();
+    let spread = |v: &[f64]| {
+        let mean = v.iter().sum::<f64>() / v.len() as f64;
+        (v.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / v.len() as f64).sqrt()
+    };
+    // the total energy wobbles a hundred times less than the kinetic energy it exchanges, and no more than a part of it drifts
+    let (total, kinetic) = (of("total_energy"), of("kinetic_energy"));
+    assert!(spread(&total) < 0.03 * spread(&kinetic).max(0.05 * kinetic[0]), "{total:?} {kinetic:?}");
+    assert!((total[9] - total[0]).abs() < 0.002 * kinetic[0], "{total:?}");
+}
