@@ -60,7 +60,7 @@ pub struct ForceFieldSpec {
     pub coulomb_constant: Option<Quantity<EnergyLength>>,
     /// Force groups of the parts of the force field, for multiple time steps. Default: all in group 0.
     pub force_groups: Option<ForceGroupsSpec>,
-    /// Group of whole molecules whose inner interactions are left out, bonded and non-bonded, because a [[potential]] that is
+    /// Group of whole molecules whose inner interactions are left out, bonded and non-bonded, because a `[[potential]]` that is
     /// restricted to the group gives them: mechanical embedding of a learned potential. Their interactions with all other
     /// atoms stay. Default none.
     pub replaced: Option<String>,
