@@ -172,7 +172,8 @@ impl PotentialSpec {
             | Self::Nep(_)
             | Self::Committee(_)
             | Self::Chgnet(_)
-            | Self::Mace(_) => true,
+            | Self::Mace(_)
+            | Self::SevenNet(_) => true,
             Self::Coulomb(coulomb) => coulomb.names_no_atoms(),
             _ => false,
         }
