@@ -496,18 +496,7 @@ impl<T: Real> Fused<T> {
                 let from = all.row(offset(&layer.input, place), width, 0) * stride;
                 // SAFETY: as above
                 let before = unsafe { pass.h[t].slice(from, len) };
-                for (k, s) in species.iter().enumerate() {
-                    let part = k * width * stride;
-                    let w = &skip[usize::from(*s)].forward;
-                    gemm::multiply(
-                        self.level,
-                        width,
-                        (&before[part..], stride),
-                        w,
-                        (&mut h[part..], stride),
-                        true,
-                    );
-                }
+                self.mix(skip, false, species, width, before, h, true);
             }
             if let (0, Some(constant)) = (l, &layer.constant) {
                 for (row, s) in h.chunks_exact_mut(stride).zip(species) {
@@ -654,18 +643,7 @@ impl<T: Real> Fused<T> {
                 let to = all.row(offset(&layer.input, place), width, 0) * stride;
                 // SAFETY: as above
                 let before = unsafe { pass.h_bar[t].slice(to, len) };
-                for (k, s) in species.iter().enumerate() {
-                    let part = k * width * stride;
-                    let w = &skip[usize::from(*s)].backward;
-                    gemm::multiply(
-                        self.level,
-                        width,
-                        (&bar[part..], stride),
-                        w,
-                        (&mut before[part..], stride),
-                        false,
-                    );
-                }
+                self.mix(skip, true, species, width, bar, before, false);
             }
         }
     }
