@@ -195,7 +195,7 @@ impl<V: Lanes> Accumulator<V> {
         }
         self.energy = self.energy + q_phi;
         if VIRIAL {
-            let f = d.map(|x| q_g * x);
+            let f = [q_g * d[0], q_g * d[1], q_g * d[2]];
             for (w, (a, b)) in self.virial.iter_mut().zip([(0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1)]) {
                 *w = f[a].mul_add(d[b], *w);
             }
@@ -204,9 +204,9 @@ impl<V: Lanes> Accumulator<V> {
     #[inline(always)]
     fn finish(&self, charge: f64) -> AtomSum {
         AtomSum {
-            force: self.force.map(|f| -charge * f.sum()),
+            force: simd::sums(self.force).map(|f| -charge * f),
             energy: 0.5 * charge * self.energy.sum(),
-            virial: self.virial.map(|w| 0.5 * charge * w.sum()),
+            virial: simd::sums(self.virial).map(|w| 0.5 * charge * w),
         }
     }
 }
@@ -219,7 +219,7 @@ impl<F: PairForm, const VIRIAL: bool> Kernel for WithVirial<'_, F, VIRIAL> {
         let limit = V::splat(cutoff2);
         for (k, sum) in sums.iter_mut().enumerate() {
             let center = sites[list.centers()[first + k] as usize];
-            let at = center.position.map(V::splat);
+            let at = simd::splats::<V, 3>(center.position);
             let mut total = Accumulator::<V>::new();
             for chunk in list.padded_row(first + k).chunks_exact(LANES) {
                 // SAFETY: the list names its own sites and the dummy, and `sites` has one entry for each
@@ -244,7 +244,7 @@ impl<F: PairForm> Kernel for AllPairs<'_, F> {
         for (k, sum) in self.sums.iter_mut().enumerate() {
             let i = self.first + k;
             let center = self.sites[i];
-            let at = center.position.map(V::splat);
+            let at = simd::splats::<V, 3>(center.position);
             let mut total = Accumulator::<V>::new();
             for chunk in self.indices.chunks_exact(LANES) {
                 // SAFETY: the indices are 0..sites.len()

@@ -4,7 +4,7 @@
 //! and with charges alone, so that hydrogen atoms without a van der Waals radius cost no more than they must.
 use super::rows::{Block, PARTS};
 use crate::electrostatics::PairForm;
-use crate::simd::{Kernel, LANES, Lanes};
+use crate::simd::{self, Kernel, LANES, Lanes};
 use caloron_engine::neighbors::Site;
 
 /// Plain truncation of the Lennard-Jones interaction.
@@ -17,7 +17,7 @@ pub(super) const LATTICE: u8 = 2;
 /// Numbers of each pair of types: c12, c6, and for [`LATTICE`] the product of the dispersion coefficients and the shift.
 pub(super) const NUMBERS: usize = 4;
 
-/// What the atom of a row receives; energies and virials are its half of each pair.
+/// What the atom of a row receives; energies and virials (only where asked for) are its half of each pair.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Sum {
     pub force: [f64; 3],
@@ -52,8 +52,8 @@ pub(super) struct Field<'a, F> {
     pub table: &'a Table,
 }
 
-/// The rows of a block.
-pub(super) struct Rows<'a, F, const LJ: u8, const ALL: bool> {
+/// The rows of a block. Energies are always summed, as dynamics wants them in every step; `VIRIAL`: virials too.
+pub(super) struct Rows<'a, F, const LJ: u8, const VIRIAL: bool> {
     pub field: Field<'a, F>,
     pub centers: &'a [u32],
     pub block: &'a Block,
@@ -61,7 +61,7 @@ pub(super) struct Rows<'a, F, const LJ: u8, const ALL: bool> {
 }
 
 /// One row whose neighbours are given.
-struct Row<'a, F, V, const LJ: u8, const ALL: bool> {
+struct Row<'a, F, V, const LJ: u8, const VIRIAL: bool> {
     field: &'a Field<'a, F>,
     at: [V; 3],
     /// Charge of the centre times the Coulomb constant.
@@ -74,7 +74,7 @@ struct Row<'a, F, V, const LJ: u8, const ALL: bool> {
     virial: [V; 6],
 }
 
-impl<F: PairForm, V: Lanes, const LJ: u8, const ALL: bool> Row<'_, F, V, LJ, ALL> {
+impl<F: PairForm, V: Lanes, const LJ: u8, const VIRIAL: bool> Row<'_, F, V, LJ, VIRIAL> {
     /// Adds the pairs with the sites of `indices`, which are a multiple of [`LANES`] and within the sites.
     #[inline(always)]
     fn add<const DISPERSION: bool, const CHARGES: bool>(&mut self, indices: &[u32]) {
@@ -92,29 +92,33 @@ impl<F: PairForm, V: Lanes, const LJ: u8, const ALL: bool> Row<'_, F, V, LJ, ALL
                 let (phi, slope) = f.form.lanes(r2);
                 let qq = self.charge * q;
                 g = qq * slope;
-                if ALL {
-                    self.coulomb = self.coulomb + V::keep(inside, qq * phi);
-                }
+                self.coulomb = self.coulomb + V::keep(inside, qq * phi);
             }
             if DISPERSION {
                 let (u, slope) = self.lennard_jones(chunk, r2);
                 g = g + slope;
-                if ALL {
-                    self.lennard_jones = self.lennard_jones + V::keep(inside, u);
-                }
+                self.lennard_jones = self.lennard_jones + V::keep(inside, u);
             }
             let g = V::keep(inside, g);
             for k in 0..3 {
                 self.force[k] = g.mul_add(d[k], self.force[k]);
             }
-            if ALL {
-                let f = d.map(|x| g * x);
-                for (w, (a, b)) in
-                    self.virial.iter_mut().zip([(0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1)])
-                {
-                    *w = f[a].mul_add(d[b], *w);
+            if VIRIAL {
+                let f = [g * d[0], g * d[1], g * d[2]];
+                for (k, (a, b)) in [(0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1)].into_iter().enumerate() {
+                    self.virial[k] = f[a].mul_add(d[b], self.virial[k]);
                 }
             }
+        }
+    }
+    /// A number of the pairs of the centre with sites of these types.
+    #[inline(always)]
+    fn number(&self, n: usize, kind: V) -> V {
+        let stride = self.field.table.stride;
+        let row = &self.table[n * stride..][..stride];
+        // SAFETY: types are below the stride of the table
+        unsafe {
+            if stride == LANES { V::lookup8(row.as_ptr(), kind) } else { V::lookup(row.as_ptr(), kind) }
         }
     }
     /// u and -u'(r)/r.
@@ -123,18 +127,7 @@ impl<F: PairForm, V: Lanes, const LJ: u8, const ALL: bool> Row<'_, F, V, LJ, ALL
         let f = self.field;
         let index: [f64; LANES] = std::array::from_fn(|k| f.types[chunk[k] as usize]);
         let kind = V::from_array(index);
-        let number = |n: usize| {
-            let row = &self.table[n * f.table.stride..][..f.table.stride];
-            // SAFETY: types are below the stride of the table
-            unsafe {
-                if f.table.stride == LANES {
-                    V::lookup8(row.as_ptr(), kind)
-                } else {
-                    V::lookup(row.as_ptr(), kind)
-                }
-            }
-        };
-        let (c12, c6) = (number(0), number(1));
+        let (c12, c6) = (self.number(0, kind), self.number(1, kind));
         let s = V::splat(1.0) / r2;
         let s3 = s * s * s;
         let a = c12 * s3;
@@ -152,7 +145,7 @@ impl<F: PairForm, V: Lanes, const LJ: u8, const ALL: bool> Row<'_, F, V, LJ, ALL
                 (u * s, g * s + u * slope / r)
             }
             LATTICE => {
-                let (cc, shift) = (number(2), number(3));
+                let (cc, shift) = (self.number(2, kind), self.number(3, kind));
                 let b2 = V::splat(f.beta * f.beta) * r2;
                 let gauss = (-b2).exp();
                 let p = b2.mul_add(b2.mul_add(V::splat(0.5), V::splat(1.0)), V::splat(1.0));
@@ -166,7 +159,7 @@ impl<F: PairForm, V: Lanes, const LJ: u8, const ALL: bool> Row<'_, F, V, LJ, ALL
     }
 }
 
-impl<F: PairForm, const LJ: u8, const ALL: bool> Kernel for Rows<'_, F, LJ, ALL> {
+impl<F: PairForm, const LJ: u8, const VIRIAL: bool> Kernel for Rows<'_, F, LJ, VIRIAL> {
     type Output = ();
     #[inline(always)]
     fn run<V: Lanes>(self) {
@@ -176,9 +169,9 @@ impl<F: PairForm, const LJ: u8, const ALL: bool> Kernel for Rows<'_, F, LJ, ALL>
             let site = centers[k] as usize;
             let center = field.sites[site];
             let kind = field.types[site] as usize;
-            let mut row = Row::<F, V, LJ, ALL> {
+            let mut row = Row::<F, V, LJ, VIRIAL> {
                 field: &field,
-                at: center.position.map(V::splat),
+                at: simd::splats(center.position),
                 charge: V::splat(field.constant * center.species),
                 table: &field.table.values[kind * NUMBERS * field.table.stride..],
                 force: [zero; 3],
@@ -190,12 +183,12 @@ impl<F: PairForm, const LJ: u8, const ALL: bool> Kernel for Rows<'_, F, LJ, ALL>
             row.add::<true, false>(parts[0]);
             row.add::<true, true>(parts[1]);
             row.add::<false, true>(parts[2]);
-            *sum = Sum {
-                force: row.force.map(|f| -f.sum()),
-                lennard_jones: 0.5 * row.lennard_jones.sum(),
-                coulomb: 0.5 * row.coulomb.sum(),
-                virial: row.virial.map(|w| 0.5 * w.sum()),
-            };
+            sum.force = simd::sums(row.force).map(|f| -f);
+            sum.lennard_jones = 0.5 * row.lennard_jones.sum();
+            sum.coulomb = 0.5 * row.coulomb.sum();
+            if VIRIAL {
+                sum.virial = simd::sums(row.virial).map(|w| 0.5 * w);
+            }
         }
     }
 }

@@ -193,8 +193,7 @@ impl NonBonded {
         let tail = (model.dispersion_correction && !open && beta == 0.0)
             .then(|| dispersion::coefficient(&model.types, numbers, model.cutoff, switch));
         let charged = model.charges.iter().any(|q| *q != 0.0);
-        let takes =
-            |i: usize| Takes { dispersion: acts[model.types[i] as usize], charge: model.charges[i] != 0.0 };
+        let takes = |i: usize| Takes::new(acts[model.types[i] as usize], model.charges[i] != 0.0);
         Ok(Self {
             share: Share::Whole,
             cutoff: (!open).then_some(model.cutoff),
@@ -257,7 +256,8 @@ impl NonBonded {
             self.centers.clear();
             self.centers.extend_from_slice(centers);
             self.rows.resize_with(count.div_ceil(ROWS), Block::default);
-            let (takes, exclusions) = (&self.takes, &self.exclusions);
+            let of_sites: Vec<Takes> = (0..real as u32).map(|s| self.takes[list.atom(s)]).collect();
+            let (takes, exclusions) = (&of_sites, &self.exclusions);
             let fill = |(b, block): (usize, &mut Block)| {
                 let (first, count) = (b * ROWS, ROWS.min(count - b * ROWS));
                 rows::from_list(block, first..first + count, input, takes, exclusions);
@@ -297,14 +297,14 @@ impl NonBonded {
         });
     }
     /// The pair sums of all rows.
-    fn pairs(&mut self, all: bool) {
+    fn pairs(&mut self, virial: bool) {
         let lj = match (self.switch, self.beta > 0.0) {
             (_, true) => LATTICE,
             (Some(_), _) => SWITCHED,
             (None, _) => PLAIN,
         };
-        // every kernel costs compile time: forces alone have their own where it matters
-        match (&self.charges, lj, all) {
+        // every kernel costs compile time: one without virials is there where it matters
+        match (&self.charges, lj, virial) {
             (Charges::Radial(f), SWITCHED, _) => self.run::<_, SWITCHED, true>(*f),
             (Charges::Radial(f), _, _) => self.run::<_, PLAIN, true>(*f),
             (Charges::Lattice(Screened::Quick(f), _), SWITCHED, true) => self.run::<_, SWITCHED, true>(*f),
@@ -316,7 +316,7 @@ impl NonBonded {
             (Charges::Lattice(Screened::Any(f), _), _, _) => self.run::<_, PLAIN, true>(*f),
         }
     }
-    fn run<F: PairForm, const LJ: u8, const ALL: bool>(&mut self, form: F) {
+    fn run<F: PairForm, const LJ: u8, const VIRIAL: bool>(&mut self, form: F) {
         let cutoff = self.cutoff.unwrap_or(3e8);
         let field = Field {
             form,
@@ -332,7 +332,7 @@ impl NonBonded {
         let (rows, centers, level) = (&self.rows, &self.centers, self.level);
         let work = |(b, sums): (usize, &mut [Sum])| {
             let centers = &centers[b * ROWS..b * ROWS + sums.len()];
-            simd::run(level, Rows::<F, LJ, ALL> { field, centers, block: &rows[b], sums });
+            simd::run(level, Rows::<F, LJ, VIRIAL> { field, centers, block: &rows[b], sums });
         };
         if centers.len() <= ROWS {
             self.sums.chunks_mut(ROWS).enumerate().for_each(work);
@@ -468,7 +468,7 @@ impl Potential for NonBonded {
         let mut energies = [0.0; EXTRAS.len()];
         if self.share != Share::Reciprocal {
             self.prepare(&input);
-            self.pairs(want != Properties::FORCES);
+            self.pairs(want.intersects(Properties::VIRIAL | Properties::ATOM_VIRIALS));
             [energies[0], energies[1]] = self.collect(&input, want, out);
             energies[2] = self.own.add(&input, want, out);
             energies[3] = self.excluded.add(&input, want, out);

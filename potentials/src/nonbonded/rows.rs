@@ -9,11 +9,46 @@ pub(super) const PARTS: usize = 3;
 /// Rows of one block.
 pub(super) const ROWS: usize = 64;
 
-/// What an atom takes part in.
+/// What an atom takes part in, as bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Takes {
-    pub dispersion: bool,
-    pub charge: bool,
+pub(super) struct Takes(u8);
+
+impl Takes {
+    const DISPERSION: u8 = 1;
+    const CHARGE: u8 = 2;
+    pub fn new(dispersion: bool, charge: bool) -> Self {
+        Self(u8::from(dispersion) * Self::DISPERSION | u8::from(charge) * Self::CHARGE)
+    }
+}
+
+/// Sorts the neighbours of a centre into the parts of its row.
+#[derive(Clone, Debug, Default)]
+struct Sorter {
+    parts: [Vec<u32>; PARTS],
+    count: [usize; PARTS],
+}
+
+impl Sorter {
+    /// Begins a row of at most so many neighbours.
+    fn begin(&mut self, most: usize) {
+        self.count = [0; PARTS];
+        for part in &mut self.parts {
+            if part.len() < most {
+                part.resize(most, 0);
+            }
+        }
+    }
+    /// Adds a neighbour by what it and the centre take part in: written to every part, counted in one, which needs no
+    /// branch. To be called at most as often as announced.
+    #[inline]
+    fn add(&mut self, site: u32, center: Takes, other: Takes) {
+        const BOTH: u8 = Takes::DISPERSION | Takes::CHARGE;
+        let shared = center.0 & other.0;
+        for (p, kind) in [Takes::DISPERSION, BOTH, Takes::CHARGE].into_iter().enumerate() {
+            self.parts[p][self.count[p]] = site;
+            self.count[p] += usize::from(shared == kind);
+        }
+    }
 }
 
 /// The rows of up to [`ROWS`] centres; every part is filled up to a multiple of [`LANES`] with the dummy site.
@@ -29,25 +64,10 @@ impl Block {
         self.entries.clear();
         self.ends.clear();
     }
-    /// Adds the row of a centre: `others` gives its neighbours with what they take part in.
-    pub fn push(
-        &mut self,
-        center: Takes,
-        dummy: u32,
-        others: impl Iterator<Item = (u32, Takes)>,
-        parts: &mut [Vec<u32>; PARTS],
-    ) {
-        parts.iter_mut().for_each(Vec::clear);
-        for (site, other) in others {
-            match (center.dispersion && other.dispersion, center.charge && other.charge) {
-                (true, false) => parts[0].push(site),
-                (true, true) => parts[1].push(site),
-                (false, true) => parts[2].push(site),
-                (false, false) => {}
-            }
-        }
+    /// Adds a row.
+    fn push(&mut self, sorted: &Sorter, dummy: u32) {
         let ends = std::array::from_fn(|p| {
-            self.entries.extend_from_slice(&parts[p]);
+            self.entries.extend_from_slice(&sorted.parts[p][..sorted.count[p]]);
             self.entries.resize(self.entries.len().next_multiple_of(LANES), dummy);
             self.entries.len() as u32
         });
@@ -63,7 +83,7 @@ impl Block {
     }
 }
 
-/// Fills a block with the rows of `centers` of the neighbour list.
+/// Fills a block with the rows of `centers` of the neighbour list; `takes` says what each site takes part in.
 pub(super) fn from_list(
     block: &mut Block,
     centers: Range<usize>,
@@ -76,7 +96,7 @@ pub(super) fn from_list(
     let nearest = Nearest::new(input.cell);
     let sites = list.sites();
     let dummy = sites.len() as u32;
-    let mut parts: [Vec<u32>; PARTS] = Default::default();
+    let mut sorter = Sorter::default();
     // the nearest images of the partners of a centre: atom and vector
     let mut near: Vec<(u32, Vec3)> = Vec::new();
     for k in centers {
@@ -88,18 +108,23 @@ pub(super) fn from_list(
             let j = p.atom as usize;
             (p.atom, nearest.between(i, j, positions))
         }));
-        let others = list.row(k).iter().filter_map(|&s| {
-            let j = list.atom(s);
-            if let Ok(n) = near.binary_search_by_key(&(j as u32), |p| p.0) {
+        let excluded = |s: u32| {
+            near.binary_search_by_key(&(list.atom(s) as u32), |p| p.0).is_ok_and(|n| {
                 let d = Vec3::from(sites[s as usize].position) - at;
                 // images are lattice vectors apart, far more than rounding
-                if (d - near[n].1).norm_squared() < 1e-6 {
-                    return None;
-                }
+                (d - near[n].1).norm_squared() < 1e-6
+            })
+        };
+        // a bit for the last digits of each partner: most neighbours need no search
+        let some = near.iter().fold(0u64, |bits, (j, _)| bits | 1 << (j % 64));
+        let row = list.row(k);
+        sorter.begin(row.len());
+        for &s in row {
+            if some >> (list.atom(s) % 64) & 1 == 0 || !excluded(s) {
+                sorter.add(s, takes[center as usize], takes[s as usize]);
             }
-            Some((s, takes[j]))
-        });
-        block.push(takes[i], dummy, others, &mut parts);
+        }
+        block.push(&sorter, dummy);
     }
 }
 
@@ -113,13 +138,15 @@ pub(super) fn all_pairs(
 ) {
     block.clear();
     let dummy = takes.len() as u32;
-    let mut parts: [Vec<u32>; PARTS] = Default::default();
+    let mut sorter = Sorter::default();
     for i in first..first + count {
         let mut partners = exclusions.partners(i).iter().map(|p| p.atom).peekable();
-        let others = (0..takes.len() as u32).filter_map(|j| {
-            let excluded = partners.next_if_eq(&j).is_some();
-            (!excluded && j as usize != i).then(|| (j, takes[j as usize]))
-        });
-        block.push(takes[i], dummy, others, &mut parts);
+        sorter.begin(takes.len());
+        for j in 0..dummy {
+            if partners.next_if_eq(&j).is_none() && j as usize != i {
+                sorter.add(j, takes[i], takes[j as usize]);
+            }
+        }
+        block.push(&sorter, dummy);
     }
 }

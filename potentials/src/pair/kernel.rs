@@ -83,7 +83,7 @@ where
             for line in 0..LINES {
                 V::prefetch(row.as_ptr().wrapping_add(AHEAD * row.len() + line * LINE));
             }
-            let [x, y, z] = center.position.map(V::splat);
+            let [x, y, z] = simd::splats::<V, 3>(center.position);
             let species = center.species as usize;
             let (mut fx, mut fy, mut fz) = (zero, zero, zero);
             let (mut e, mut w) = (zero, [zero; 6]);
@@ -127,7 +127,7 @@ where
                     *sink.energies.add(atom) += 0.5 * e.sum();
                 }
                 if WANT >= ALL && !sink.virials.is_null() {
-                    *sink.virials.add(atom) += symmetric(w.map(|w| 0.5 * w.sum()));
+                    *sink.virials.add(atom) += symmetric(simd::sums(w).map(|w| 0.5 * w));
                 }
             }
             if WANT >= ENERGY {
@@ -139,7 +139,7 @@ where
                 }
             }
         }
-        Totals { energy: 0.5 * energy.sum(), virial: virial.map(|w| 0.5 * w.sum()) }
+        Totals { energy: 0.5 * energy.sum(), virial: simd::sums(virial).map(|w| 0.5 * w) }
     }
 }
 

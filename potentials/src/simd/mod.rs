@@ -205,6 +205,27 @@ pub trait Kernel {
     fn run<V: Lanes>(self) -> Self::Output;
 }
 
+/// Every lane of each vector is that number. Like [`sums`] a loop: what `map` makes of closures is not compiled for the instructions
+/// of the lanes, and calls a function for each of them.
+#[inline(always)]
+pub fn splats<V: Lanes, const N: usize>(numbers: [f64; N]) -> [V; N] {
+    let mut out = [V::splat(0.0); N];
+    for (to, x) in out.iter_mut().zip(numbers) {
+        *to = V::splat(x);
+    }
+    out
+}
+
+/// The sum of the lanes of each vector.
+#[inline(always)]
+pub fn sums<V: Lanes, const N: usize>(vectors: [V; N]) -> [f64; N] {
+    let mut out = [0.0; N];
+    for (to, v) in out.iter_mut().zip(vectors) {
+        *to = v.sum();
+    }
+    out
+}
+
 /// Runs a kernel with the lanes of `level`. A level the machine lacks is replaced by plain Rust; the numbers are the
 /// same.
 #[inline]

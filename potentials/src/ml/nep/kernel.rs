@@ -11,7 +11,7 @@
 use super::model::{Model, Network, Pack};
 use super::neighbors::{Edge, close_sites, mirror};
 use super::radial::Argument;
-use crate::simd::{Kernel, LANES, Lanes};
+use crate::simd::{self, Kernel, LANES, Lanes};
 use caloron_engine::{Mat3, NeighborList};
 use std::ops::Range;
 
@@ -148,7 +148,7 @@ impl Kernel for First<'_> {
         for k in rows.clone() {
             let here = &sites[centers[k] as usize];
             let own = here.species as usize;
-            let center = here.position.map(V::splat);
+            let center = simd::splats::<V, 3>(here.position);
             close_sites::<V>(list, k, &reach[own * species..][..species], &mut block.close);
             let close = &block.close;
             // by species
@@ -463,7 +463,7 @@ impl Kernel for Second<'_> {
             let row = index * ROWS + k;
             let here = &sites[centers[row] as usize];
             let own = here.species as usize;
-            let center = here.position.map(V::splat);
+            let center = simd::splats::<V, 3>(here.position);
             let mut f = [V::splat(0.0); 3];
             let mut w = [V::splat(0.0); 6];
             for t in 0..species {
@@ -505,8 +505,8 @@ impl Kernel for Second<'_> {
                     }
                 }
             }
-            let mut total = f.map(V::sum);
-            let [xx, yy, zz, yz, xz, xy] = w.map(V::sum);
+            let mut total = simd::sums(f);
+            let [xx, yy, zz, yz, xz, xy] = simd::sums(w);
             let mut tensor = Mat3::new(xx, xy, xz, xy, yy, yz, xz, yz, zz);
             for e in block.row(k) {
                 let edge = &block.edges[e];
