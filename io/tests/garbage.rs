@@ -186,7 +186,7 @@ fn a_trr_file_with_a_name_of_four_gigabytes_is_an_error() {
     let format = Format::by_name("trr").unwrap();
     let bytes = [1993i32, 13, -1, 0, 0].map(i32::to_be_bytes).concat();
     read(&dir.join("x.trr"), format, &bytes);
-    let error = open_as(&dir.join("x.trr"), format).unwrap().next_frame().unwrap_err();
+    let error = open_as(dir.join("x.trr"), format).unwrap().next_frame().unwrap_err();
     assert!(error.message.contains("ends"), "{error}");
     std::fs::remove_dir_all(dir).unwrap();
 }

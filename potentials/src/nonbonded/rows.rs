@@ -17,7 +17,7 @@ impl Takes {
     const DISPERSION: u8 = 1;
     const CHARGE: u8 = 2;
     pub fn new(dispersion: bool, charge: bool) -> Self {
-        Self(u8::from(dispersion) * Self::DISPERSION | u8::from(charge) * Self::CHARGE)
+        Self((u8::from(dispersion) * Self::DISPERSION) | (u8::from(charge) * Self::CHARGE))
     }
 }
 
