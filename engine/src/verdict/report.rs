@@ -44,8 +44,8 @@ pub(super) fn digits(value: f64, count: usize) -> String {
 
 fn line(f: &mut fmt::Formatter<'_>, name: &str, text: &str, judgement: Judgement) -> fmt::Result {
     match judgement {
-        Judgement::NotJudged => writeln!(f, "  {name:<14}{text}"),
-        j => writeln!(f, "  {name:<14}{text:<52} {j}"),
+        Judgement::NotJudged => writeln!(f, "  {name:<13} {text}"),
+        j => writeln!(f, "  {name:<13} {text:<52} {j}"),
     }
 }
 
