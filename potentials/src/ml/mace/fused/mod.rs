@@ -790,3 +790,6 @@ impl<T: Real> Fused<T> {
         (k * phi * cut, k * (slope * cut + phi * dcut - phi * cut / r))
     }
 }
+
+#[cfg(test)]
+mod tests;
