@@ -322,3 +322,16 @@ fn models_are_described_and_imported() {
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("no parameters for element `Xe`"), "{}", stderr(&output));
 }
+
+#[test]
+fn a_reader_that_goes_away_ends_the_program_quietly() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_caloron"))
+        .args(["schema"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", stderr(&output));
+}

@@ -73,7 +73,7 @@ fn time(file: &InputFile, steps: Option<u64>, threads: usize) -> Result<(), Fail
         peak_rss_bytes: run::peak_memory(),
     };
     let json = serde_json::to_string(&line).map_err(|e| Failure::other(e.to_string()))?;
-    println!("{json}");
+    say!("{json}");
     Ok(())
 }
 

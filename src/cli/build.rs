@@ -44,17 +44,17 @@ fn build(file: &InputFile, a: &Arguments) -> Result<(), Failure> {
     let mut writer = output_file(&a.output, a.force, units)?;
     writer.write(&frame)?;
     writer.sync()?;
-    println!("atoms    {}", system.len());
+    say!("atoms    {}", system.len());
     for (k, s) in system.species().iter().enumerate() {
         let n = system.types().iter().filter(|t| usize::from(**t) == k).count();
-        println!("  {:<6} {n}", s.symbol);
+        say!("  {:<6} {n}", s.symbol);
     }
-    println!("cell     {}", run::cell_text(state.cell(), units));
+    say!("cell     {}", run::cell_text(state.cell(), units));
     for (name, count) in &start.molecules {
-        println!("molecule {name:<8} {count}");
+        say!("molecule {name:<8} {count}");
     }
     for note in &start.notes {
-        println!("note: {note}");
+        say!("note: {note}");
     }
     for warning in &start.warnings {
         eprintln!("warning: {warning}");

@@ -71,9 +71,10 @@ pub(super) fn execute(a: &Arguments) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(&calibration).map_err(|e| Failure::other(e.to_string()))?;
     std::fs::write(&a.output, text + "\n")
         .map_err(|e| Failure::other(format!("cannot write `{}`: {e}", a.output.display())))?;
-    println!(
+    say!(
         "{count} structures, {atoms} atoms: spreads of forces times {:.4}, of energies times {:.4}",
-        calibration.force_factor, calibration.energy_factor
+        calibration.force_factor,
+        calibration.energy_factor
     );
     Ok(())
 }

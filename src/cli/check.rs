@@ -33,7 +33,7 @@ fn check(file: &InputFile, threads: usize, gated: bool) -> Result<(), Failure> {
     let mut plan = file.build()?;
     describe(&plan, threads);
     for warning in &plan.warnings {
-        println!("  warning: {warning}");
+        say!("  warning: {warning}");
     }
     let gate = if gated { super::gate::run(&mut plan) } else { Ok(()) };
     let output = plan.output.clone();
@@ -50,21 +50,21 @@ fn check(file: &InputFile, threads: usize, gated: bool) -> Result<(), Failure> {
 }
 
 fn describe(plan: &Plan, threads: usize) {
-    println!("{}", plan.title.as_deref().unwrap_or("untitled"));
-    println!("  units        {}", plan.units.name());
-    println!("  seed         {}", plan.seed);
-    println!("  threads      {threads}");
-    println!("  atoms        {}", plan.system.len());
+    say!("{}", plan.title.as_deref().unwrap_or("untitled"));
+    say!("  units        {}", plan.units.name());
+    say!("  seed         {}", plan.seed);
+    say!("  threads      {threads}");
+    say!("  atoms        {}", plan.system.len());
     for (k, s) in plan.system.species().iter().enumerate() {
         let n = plan.system.types().iter().filter(|t| usize::from(**t) == k).count();
-        println!("    {:<10} {n} atoms, mass {}", s.symbol, s.mass);
+        say!("    {:<10} {n} atoms, mass {}", s.symbol, s.mass);
     }
     if plan.system.fixed() > 0 {
-        println!("    fixed      {} atoms", plan.system.fixed());
+        say!("    fixed      {} atoms", plan.system.fixed());
     }
     if plan.system.constraints() > 0 {
         let k = plan.system.solver().kinds();
-        println!(
+        say!(
             "    tied       {} degrees of freedom: {} rigid three-site molecules, {} small and {} large clusters, {} rigid bodies",
             plan.system.constraints(),
             k.waters,
@@ -74,15 +74,15 @@ fn describe(plan: &Plan, threads: usize) {
         );
     }
     for (name, atoms) in plan.system.groups() {
-        println!("    group      `{name}`, {} atoms", atoms.len());
+        say!("    group      `{name}`, {} atoms", atoms.len());
     }
-    println!("  cell         {}", run::cell_text(plan.state.cell(), plan.units));
+    say!("  cell         {}", run::cell_text(plan.state.cell(), plan.units));
     for (name, p) in plan.potentials.iter().zip(plan.evaluator.potentials()) {
         match p.cutoff() {
-            Some(c) => println!("  potential    {name}, cutoff {c} {}", plan.units.length_label()),
-            None => println!("  potential    {name}"),
+            Some(c) => say!("  potential    {name}, cutoff {c} {}", plan.units.length_label()),
+            None => say!("  potential    {name}"),
         }
-        p.describe().iter().for_each(|line| println!("    {line}"));
+        p.describe().iter().for_each(|line| say!("    {line}"));
     }
     for (k, stage) in plan.stages.iter().enumerate() {
         let mut text = format!("{}, {} ({})", stage.name, stage.ensemble.name, stage.sampler.notation());
@@ -99,10 +99,10 @@ fn describe(plan: &Plan, threads: usize) {
                 plan.units.time_label()
             );
         }
-        println!("  stage {}      {text}", k + 1);
+        say!("  stage {}      {text}", k + 1);
     }
     for note in &plan.notes {
-        println!("  note: {note}");
+        say!("  note: {note}");
     }
 }
 
@@ -123,29 +123,29 @@ fn time(simulation: &mut Simulation, stages: &mut [StageRun]) -> Result<f64, Fai
 }
 
 fn forecast(simulation: &Simulation, stages: &[StageRun], rate: f64) {
-    println!("forecast, from a short run of the first stage");
+    say!("forecast, from a short run of the first stage");
     let atoms = simulation.system.len() as f64;
-    println!("  rate         {} steps/s, {} atom-steps/s", short(rate), short(rate * atoms));
+    say!("  rate         {} steps/s, {} atom-steps/s", short(rate), short(rate * atoms));
     let mut total = 0.0;
     for s in stages {
         let seconds = s.stage.steps as f64 / rate;
         total += seconds;
         let most = if s.stage.sampler.minimization().is_some() { "at most " } else { "" };
-        println!("  {:<12} {most}{}", s.stage.name, clock(seconds));
+        say!("  {:<12} {most}{}", s.stage.name, clock(seconds));
     }
-    println!("  all stages   {}", clock(total));
+    say!("  all stages   {}", clock(total));
     for list in simulation.evaluator.lists() {
         let (backend, reason) = list.backend();
-        println!("  neighbours   {backend:?} ({reason})");
+        say!("  neighbours   {backend:?} ({reason})");
     }
     if let Some(bytes) = run::peak_memory() {
-        println!("  memory       {} MB", bytes / 1_000_000);
+        say!("  memory       {} MB", bytes / 1_000_000);
     }
 }
 
 /// What will be written, with sizes from frames that are really encoded.
 fn files(output: &OutputPlan, stages: &[StageRun], system: &System, state: &State, units: UnitSystem) {
-    println!("files, in the output directory");
+    say!("files, in the output directory");
     let frames_of = |every: u64, change: fn(&StageRun) -> Option<u64>| -> u64 {
         // an interval of 0 writes nothing in its stage
         let each = stages.iter().filter_map(|s| s.stage.steps.checked_div(change(s).unwrap_or(every)));
@@ -163,23 +163,23 @@ fn files(output: &OutputPlan, stages: &[StageRun], system: &System, state: &Stat
         }
         let size = frame_size(&frame, t.format, units)
             .map_or("size unknown".to_owned(), |b| format!("{} MB", short(b as f64 * n as f64 / 1e6)));
-        println!("  {:<20} {}, {n} frames, {size}", t.file.display(), t.format);
+        say!("  {:<20} {}, {n} frames, {size}", t.file.display(), t.format);
     }
     if let Some(t) = &output.thermo {
         let n = frames_of(t.every, |s| s.output.thermo_every);
-        println!("  {:<20} {n} lines", t.file.display());
+        say!("  {:<20} {n} lines", t.file.display());
     }
     let checkpoint = 48.0 * system.len() as f64 * 1.5 / 1e6;
-    println!(
+    say!(
         "  {:<20} {} of about {} MB, every {}",
         "*.checkpoint",
         output.checkpoints_kept,
         short(checkpoint),
         clock(output.checkpoint_every.as_secs_f64())
     );
-    println!("  {:<20} verdict of every stage", "verdict.json");
-    println!("  {:<20} copy of the input and where it came from", "input.toml run.json");
-    println!("  {:<20} what is printed", output.log.display());
+    say!("  {:<20} verdict of every stage", "verdict.json");
+    say!("  {:<20} copy of the input and where it came from", "input.toml run.json");
+    say!("  {:<20} what is printed", output.log.display());
 }
 
 /// Bytes of one frame: two are written into a temporary file and the first is taken off.

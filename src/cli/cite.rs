@@ -11,9 +11,9 @@ pub(super) struct Arguments {
 
 pub(super) fn execute(a: &Arguments) -> Result<(), Failure> {
     let plan = InputFile::read(&a.input)?.build()?;
-    println!("Caloron {} (this program)", env!("CARGO_PKG_VERSION"));
+    say!("Caloron {} (this program)", env!("CARGO_PKG_VERSION"));
     for citation in plan.citations {
-        println!("{citation}");
+        say!("{citation}");
     }
     Ok(())
 }

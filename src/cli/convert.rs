@@ -82,7 +82,7 @@ pub(super) fn execute(a: &Arguments) -> Result<(), Failure> {
 }
 
 fn list() {
-    println!("{:<16} {:<28} {:<6} {:<6} holds", "format", "extensions", "reads", "writes");
+    say!("{:<16} {:<28} {:<6} {:<6} holds", "format", "extensions", "reads", "writes");
     for f in Format::all() {
         let yes = |b: bool| if b { "yes" } else { "-" };
         let h = f.holds();
@@ -97,7 +97,7 @@ fn list() {
         .into_iter()
         .filter_map(|(held, name)| held.then_some(name))
         .collect();
-        println!(
+        say!(
             "{:<16} {:<28} {:<6} {:<6} {}",
             f.name(),
             f.extensions().join(" "),

@@ -35,9 +35,9 @@ pub(super) fn execute(a: &Arguments) -> Result<(), Failure> {
     let mut structures = Structures::open(&a.structures, &a.potential)?;
     let units = structures.units();
     let mut writer = a.output.as_ref().map(|path| output_file(path, a.force, units)).transpose()?;
-    println!("{}", header(units));
+    say!("{}", header(units));
     structures.for_each(evaluate, |done: Evaluated| {
-        println!("{}", done.line);
+        say!("{}", done.line);
         if let Some(warning) = &done.warning {
             eprintln!("warning: {warning}");
         }

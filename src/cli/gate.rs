@@ -28,7 +28,7 @@ pub(super) fn run(plan: &mut Plan) -> Result<(), Failure> {
     ];
     let atoms = if state.len() > LARGE { 2 } else { 8 };
     let options = Options { checks, atoms, ..Options::default() };
-    println!("physics gate, on the structure with random displacements of {RATTLE}");
+    say!("physics gate, on the structure with random displacements of {RATTLE}");
     let mut failed = Vec::new();
     for (name, potential) in plan.potentials.iter().zip(plan.evaluator.potentials_mut()) {
         let jumps = potential.jumps_at_cutoff();
@@ -37,7 +37,7 @@ pub(super) fn run(plan: &mut Plan) -> Result<(), Failure> {
         for outcome in &report.outcomes {
             // finite differences see the jumps of a plain truncation; that is what was asked for
             let excused = jumps && matches!(outcome.check, Check::Forces | Check::Virial);
-            println!("  {name}: {}", line(outcome, excused));
+            say!("  {name}: {}", line(outcome, excused));
             if !outcome.passed() && !excused {
                 failed.push(format!("{name}: {}", outcome.check.name()));
             }

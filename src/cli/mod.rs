@@ -3,7 +3,16 @@ use crate::Failure;
 use caloron_engine::UnitSystem;
 use caloron_io::{Format, WriteOptions, Writer};
 use clap::{Parser, Subcommand};
+use std::fmt;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
+
+/// Prints a line to standard output.
+macro_rules! say {
+    ($($text:tt)*) => {
+        $crate::cli::print_line(format_args!($($text)*))
+    };
+}
 
 mod bench;
 mod build;
@@ -112,4 +121,15 @@ pub(crate) fn output_file(path: &Path, force: bool, units: UnitSystem) -> Result
     let provenance = vec![("caloron".to_owned(), env!("CARGO_PKG_VERSION").to_owned())];
     let options = WriteOptions { units, provenance, ..WriteOptions::default() };
     Ok(caloron_io::create(path, Format::from_path(path)?, &options)?)
+}
+
+/// See [`say`]. Where nobody reads any more (`caloron cite | head -1`), the program is done.
+fn print_line(text: fmt::Arguments<'_>) {
+    if let Err(e) = writeln!(std::io::stdout().lock(), "{text}") {
+        if e.kind() == ErrorKind::BrokenPipe {
+            std::process::exit(0);
+        }
+        eprintln!("error: writing to standard output: {e}");
+        std::process::exit(1);
+    }
 }

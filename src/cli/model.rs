@@ -99,7 +99,7 @@ fn precision(model: &ModelFile) -> String {
 
 fn info(a: &Info) -> Result<(), Failure> {
     let model = load(&a.file)?;
-    let line = |name: &str, value: &str| println!("{name:<22} {value}");
+    let line = |name: &str, value: &str| say!("{name:<22} {value}");
     line("file", &a.file.display().to_string());
     line("form", &model.form.to_string());
     match summary(&model, &a.file)? {
@@ -139,7 +139,7 @@ fn info(a: &Info) -> Result<(), Failure> {
     line("sha256", &model.source.file_sha256);
     if a.tensors {
         for (name, tensor) in &model.tensors {
-            println!("  {name} {tensor:?}");
+            say!("  {name} {tensor:?}");
         }
     }
     Ok(())

@@ -98,12 +98,12 @@ pub(super) fn execute(a: &Arguments) -> Result<(), Failure> {
     let mut structures = Structures::open(&a.structures, &a.potential)?;
     let units = structures.units();
     let mut writer = a.output.as_ref().map(|path| output_file(path, a.force, units)).transpose()?;
-    println!("{}", header(units));
+    say!("{}", header(units));
     let mut unconverged = 0;
     structures.for_each(
         |item| minimize(item, &spec),
         |done: Relaxed| {
-            println!("{}", done.line);
+            say!("{}", done.line);
             if let Some(warning) = &done.warning {
                 eprintln!("warning: {warning}");
             }

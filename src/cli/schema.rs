@@ -6,6 +6,6 @@ use crate::input;
 pub(super) struct Arguments {}
 
 pub(super) fn execute(_: &Arguments) -> Result<(), Failure> {
-    print!("{}", input::schema_text());
+    say!("{}", input::schema_text().trim_end());
     Ok(())
 }
