@@ -13,6 +13,7 @@
 //! While runners are few, each is searched for: the list is complete if as many sites are within the cutoff of it as its
 //! row holds. Sites reach a margin beyond R, so that those that matter exist; the same bound with R + margin
 //! says for how long.
+mod atom_rows;
 mod brute_force;
 mod candidates;
 mod cell_grid;
@@ -20,6 +21,7 @@ mod kd_tree;
 mod rows;
 mod sites;
 
+pub use atom_rows::AtomRows;
 pub use rows::{BLOCK, WIDTH};
 
 use crate::{Archive, ArchiveError, Cell, Mat3, Revision, System, Vec3, parallel};

@@ -1,6 +1,6 @@
 //! Coordination numbers, then pairs and triples, then what they say about coordination numbers.
 use super::reference::SYSTEMS;
-use caloron_engine::neighbors::Site;
+use caloron_engine::neighbors::{AtomRows, Site};
 use caloron_engine::{
     Input, Mat3, NeighborList, Outputs, Potential, PotentialError, Properties, Vec3, parallel, units,
 };
@@ -91,7 +91,7 @@ pub struct D3 {
     pub(super) notes: Vec<String>,
     weights: Vec<Weights>,
     slopes: Vec<f64>,
-    row_of_atom: Vec<u32>,
+    row_of_atom: AtomRows,
     blocks: Vec<Block>,
 }
 
@@ -223,7 +223,7 @@ impl D3 {
             notes,
             weights: Vec::new(),
             slopes: Vec::new(),
-            row_of_atom: Vec::new(),
+            row_of_atom: AtomRows::default(),
             blocks: Vec::new(),
         }
     }
@@ -391,10 +391,7 @@ impl Potential for D3 {
         crate::many_body::site_energy::check_species("d3", self.species, &input)?;
         let list = input.neighbors;
         let centers = list.centers();
-        self.row_of_atom.resize(input.system.len(), 0);
-        for (k, &c) in centers.iter().enumerate() {
-            self.row_of_atom[list.atom(c)] = k as u32;
-        }
+        self.row_of_atom.update(list);
         let mut weights = std::mem::take(&mut self.weights);
         weights.resize(centers.len(), Weights::default());
         parallel::for_each_mut(&mut weights, |row, w| {

@@ -11,6 +11,7 @@
 //!
 //! Nodes are in the order of the rows of the neighbour list, which is that of space, so that a range of nodes and its
 //! neighbours share cache lines. Edges of a node are in the order of its row. Every sum has a fixed order.
+use caloron_engine::neighbors::AtomRows;
 use caloron_engine::{Input, Mat3, Outputs, Properties, Vec3, parallel};
 use rayon::prelude::*;
 
@@ -27,7 +28,7 @@ pub struct Graph {
     lengths: Vec<f64>,
     atoms: Vec<u32>,
     species: Vec<u16>,
-    node_of_atom: Vec<u32>,
+    node_of_atom: AtomRows,
     blocks: Vec<Found>,
     forces: Vec<Vec3>,
     virials: Vec<Mat3>,
@@ -51,10 +52,7 @@ impl Graph {
         self.atoms.extend(centers.iter().map(|c| list.atom(*c) as u32));
         self.species.clear();
         self.species.extend(self.atoms.iter().map(|a| types[*a as usize]));
-        self.node_of_atom.resize(input.system.len(), 0);
-        for (k, a) in self.atoms.iter().enumerate() {
-            self.node_of_atom[*a as usize] = k as u32;
-        }
+        self.node_of_atom.update(list);
         let node_of_atom = &self.node_of_atom;
         let reach = cutoff * cutoff;
         let fill = |b: usize, block: &mut Found| {

@@ -3,7 +3,7 @@ use super::file::Tables;
 use crate::kernels::uniform_spline::{self as spline, Cubic};
 use crate::many_body::site_energy::check_species;
 use crate::simd::{self, Kernel, LANES, Lanes, Level};
-use caloron_engine::neighbors::Site;
+use caloron_engine::neighbors::{AtomRows, Site};
 use caloron_engine::{
     Input, Mat3, NeighborList, Outputs, Potential, PotentialError, Properties, Vec3, parallel,
 };
@@ -58,7 +58,7 @@ pub struct Eam {
     knots: Vec<Knot>,
     embedding: Vec<Cubic>,
     blocks: Vec<Block>,
-    row_of_atom: Vec<u32>,
+    row_of_atom: AtomRows,
     /// Sites with F'(ρ) of their atom in the place of the species.
     dressed: Vec<Site>,
     level: Level,
@@ -88,7 +88,7 @@ impl Eam {
             knots,
             embedding,
             blocks: Vec::new(),
-            row_of_atom: Vec::new(),
+            row_of_atom: AtomRows::default(),
             dressed: Vec::new(),
             level: Level::detect(),
         }
@@ -353,10 +353,7 @@ impl Potential for Eam {
         check_species("eam", self.species, &input)?;
         let list = input.neighbors;
         let centers = list.centers();
-        self.row_of_atom.resize(input.system.len(), 0);
-        for (k, &c) in centers.iter().enumerate() {
-            self.row_of_atom[list.atom(c)] = k as u32;
-        }
+        self.row_of_atom.update(list);
         let mut blocks = std::mem::take(&mut self.blocks);
         blocks.resize_with(centers.len().div_ceil(BLOCK), Block::default);
         let (level, many) = (self.level, self.species > 1);

@@ -2,6 +2,7 @@
 use super::block::{BLOCK, Block, Evaluate, Work};
 use super::{BlockEnergy, Share, check_species};
 use crate::simd::{self, Kernel, LANES, Lanes, Level};
+use caloron_engine::neighbors::AtomRows;
 use caloron_engine::{Input, Outputs, Potential, PotentialError, Properties, Vec3, parallel};
 use rayon::prelude::*;
 use std::sync::{Mutex, PoisonError};
@@ -15,7 +16,7 @@ pub struct SiteSum<M: BlockEnergy> {
     blocks: Vec<Block>,
     /// One for each thread.
     work: Vec<Mutex<Work<M::Scratch>>>,
-    row_of_atom: Vec<u32>,
+    row_of_atom: AtomRows,
     /// Forces in the order of the rows.
     forces: Vec<Vec3>,
     level: Level,
@@ -34,7 +35,7 @@ impl<M: BlockEnergy> SiteSum<M> {
             cutoffs,
             blocks: Vec::new(),
             work: Vec::new(),
-            row_of_atom: Vec::new(),
+            row_of_atom: AtomRows::default(),
             forces: Vec::new(),
             level: Level::detect(),
         }
@@ -154,10 +155,7 @@ impl<M: BlockEnergy> Potential for SiteSum<M> {
         check_species(M::NAME, self.model.species(), &input)?;
         let list = input.neighbors;
         let centers = list.centers();
-        self.row_of_atom.resize(input.system.len(), 0);
-        for (k, &c) in centers.iter().enumerate() {
-            self.row_of_atom[list.atom(c)] = k as u32;
-        }
+        self.row_of_atom.update(list);
         let mut blocks = std::mem::take(&mut self.blocks);
         blocks.resize_with(centers.len().div_ceil(BLOCK), Block::default);
         // two images of an atom are at least as far from each other as the faces of the cell

@@ -25,6 +25,7 @@ use crate::BuildContext;
 use crate::many_body::files::map_species;
 use crate::many_body::{ParameterFile, site_energy};
 use crate::simd::{self, Level};
+use caloron_engine::neighbors::AtomRows;
 use caloron_engine::{
     Domain, Input, Mat3, Outputs, Potential, PotentialError, Properties, SpecError, UnitSystem, Vec3,
     parallel,
@@ -73,7 +74,7 @@ pub struct Nep {
     description: Vec<String>,
     blocks: Vec<Block>,
     slopes: Vec<f64>,
-    row_of_atom: Vec<u32>,
+    row_of_atom: AtomRows,
     forces: Vec<[f64; 3]>,
     virials: Vec<Mat3>,
     level: Level,
@@ -105,7 +106,7 @@ impl Nep {
             model,
             blocks: Vec::new(),
             slopes: Vec::new(),
-            row_of_atom: Vec::new(),
+            row_of_atom: AtomRows::default(),
             forces: Vec::new(),
             virials: Vec::new(),
             level: Level::detect(),
@@ -130,11 +131,7 @@ impl Potential for Nep {
         let model = &self.model;
         site_energy::check_species(NAME, model.species, &input)?;
         let (list, atoms) = (input.neighbors, input.system.len());
-        let centers = list.centers();
-        self.row_of_atom.resize(atoms, 0);
-        for (k, c) in centers.iter().enumerate() {
-            self.row_of_atom[list.atom(*c)] = k as u32;
-        }
+        self.row_of_atom.update(list);
         let per_row = model.species * model.radial.basis;
         if atoms.saturating_mul(per_row) > i32::MAX as usize {
             let reason = format!("{atoms} atoms are more than its tables can number");
