@@ -3,7 +3,8 @@
 //! Terms are evaluated in parallel, each into places of its own; every atom then adds what its terms left for it, in
 //! the order of the terms. No sum depends on the number of threads.
 use crate::electrostatics::Nearest;
-use caloron_engine::{Input, Mat3, Outputs, Properties, SpecError, Vec3, parallel};
+use crate::kernels::symmetric;
+use caloron_engine::{Input, Outputs, Properties, SpecError, Vec3, parallel};
 
 /// An interaction of N atoms.
 pub trait Form<const N: usize>: Send + Sync {
@@ -138,8 +139,4 @@ impl<F: Form<N>, const N: usize> Terms<F, N> {
         }
         energy
     }
-}
-
-fn symmetric([xx, yy, zz, yz, xz, xy]: [f64; 6]) -> Mat3 {
-    Mat3::new(xx, xy, xz, xy, yy, yz, xz, yz, zz)
 }

@@ -1,5 +1,6 @@
 //! The reciprocal part of an Ewald sum, wave vector by wave vector.
 use super::long_range::{Reciprocal, Waves};
+use crate::kernels::symmetric;
 use crate::simd::{self, Kernel, LANES, Lanes, Level};
 use caloron_engine::{Mat3, Outputs, Properties, Vec3};
 use rayon::prelude::*;
@@ -198,7 +199,7 @@ impl Kernel for StructureFactors<'_> {
                 }
             }
             for (term, p) in tile.iter_mut().zip(&partial) {
-                let [cz, sw, cw, sz] = p.map(|x| x.sum());
+                let [cz, sw, cw, sz] = simd::sums(*p);
                 term.s = [[cz - sw, sz + cw], [cz + sw, sz - cw]];
             }
         }
@@ -315,8 +316,7 @@ impl Reciprocal for EwaldSum {
                 out.atom_energies[i] += q * sum.energy[l];
             }
             if by_atom {
-                let [xx, yy, zz, yz, xz, xy] = sum.virial.map(|x| x[l]);
-                let n = Mat3::new(xx, xy, xz, xy, yy, yz, xz, yz, zz);
+                let n = symmetric(sum.virial.map(|x| x[l]));
                 out.atom_virials[i] += q * (sum.energy[l] * Mat3::identity() - b * n * b.transpose());
             }
         }

@@ -1,6 +1,7 @@
 //! Sums of a radial form over the pairs within a cutoff, and the corrections that go over atoms and excluded pairs.
 use super::exclusions::{Exclusions, Nearest};
 use super::forms::PairForm;
+use crate::kernels::symmetric;
 use crate::simd::{self, Kernel, LANES, Lanes, Level};
 use caloron_engine::neighbors::Site;
 use caloron_engine::{Input, Mat3, NeighborList, Outputs, Properties, Vec3, parallel};
@@ -28,8 +29,7 @@ impl AtomSum {
         }
     }
     fn virial_matrix(&self) -> Mat3 {
-        let [xx, yy, zz, yz, xz, xy] = self.virial;
-        Mat3::new(xx, xy, xz, xy, yy, yz, xz, yz, zz)
+        symmetric(self.virial)
     }
 }
 

@@ -14,6 +14,7 @@ pub use model::{Combination, ExceptionPair, LennardJonesTypes, Mesh, Method, Non
 
 use crate::bonded::Terms;
 use crate::electrostatics::{Damped, Exclusions, LongRange, PairForm, ReactionField, ScaledPair, Smooth};
+use crate::kernels::symmetric;
 use crate::simd::{self, LANES, Level};
 use caloron_engine::neighbors::Site;
 use caloron_engine::{
@@ -397,10 +398,6 @@ impl NonBonded {
         }
         Ok(energy)
     }
-}
-
-fn symmetric([xx, yy, zz, yz, xz, xy]: [f64; 6]) -> Mat3 {
-    Mat3::new(xx, xy, xz, xy, yy, yz, xz, yz, zz)
 }
 
 /// The numbers of all pairs of types in the order of the kernel.

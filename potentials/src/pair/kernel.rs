@@ -6,6 +6,7 @@
 use super::PairFunction;
 use super::table::{Numbers, PairTable};
 use super::truncation::{self, NUMBERS};
+use crate::kernels::symmetric;
 use crate::simd::{self, LANES, Lanes, Level};
 use caloron_engine::neighbors::BLOCK;
 use caloron_engine::{Mat3, NeighborList, Vec3};
@@ -223,9 +224,4 @@ unsafe fn load<V: Lanes, const N: usize, const MANY: bool>(
             (true, _) => unsafe { V::lookup(row.as_ptr(), neighbor) },
         }
     })
-}
-
-/// The matrix of xx, yy, zz, yz, xz, xy.
-pub(super) fn symmetric([xx, yy, zz, yz, xz, xy]: [f64; 6]) -> Mat3 {
-    Mat3::new(xx, xy, xz, xy, yy, yz, xz, yz, zz)
 }

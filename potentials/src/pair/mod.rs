@@ -22,6 +22,7 @@ pub mod zbl;
 pub use table::{PairTable, Parameters, Unlisted};
 pub use truncation::Truncation;
 
+use crate::kernels::symmetric;
 use crate::simd::{Lanes, Level};
 use caloron_engine::quantity::{Dimension, Length, Quantity};
 use caloron_engine::{Input, Outputs, Potential, PotentialError, Properties, SpecError};
@@ -162,7 +163,7 @@ impl<F: PairFunction<K>, const K: usize> Potential for Pair<F, K> {
                     w[k] += t.virial[k];
                 }
             }
-            out.virial += kernel::symmetric(w);
+            out.virial += symmetric(w);
         }
         self.tail.as_ref().map_or(Ok(()), |tail| tail.add(F::NAME, input, want, out))
     }

@@ -1,5 +1,6 @@
 //! Two passes over one neighbour list: densities, then forces.
 use super::file::Tables;
+use crate::kernels::symmetric;
 use crate::kernels::uniform_spline::{self as spline, Cubic};
 use crate::many_body::site_energy::check_species;
 use crate::simd::{self, Kernel, LANES, Lanes, Level};
@@ -319,8 +320,7 @@ impl<const MANY: bool, const VIRIALS: bool> Kernel for Forces<'_, MANY, VIRIALS>
             block.forces.push(Vec3::new(fx.sum(), fy.sum(), fz.sum()));
             if VIRIALS {
                 // W = Σ r ⊗ f over pairs, half of each to either atom
-                let [xx, yy, zz, yz, xz, xy] = w.map(|w| -0.5 * w.sum());
-                let virial = Mat3::new(xx, xy, xz, xy, yy, yz, xz, yz, zz);
+                let virial = symmetric(simd::sums(w).map(|w| -0.5 * w));
                 block.virial += virial;
                 block.virials.push(virial);
             }

@@ -11,6 +11,7 @@
 use super::model::{Model, Network, Pack};
 use super::neighbors::{Edge, close_sites, mirror};
 use super::radial::Argument;
+use crate::kernels::symmetric;
 use crate::simd::{self, Kernel, LANES, Lanes};
 use caloron_engine::{Mat3, NeighborList};
 use std::ops::Range;
@@ -506,8 +507,7 @@ impl Kernel for Second<'_> {
                 }
             }
             let mut total = simd::sums(f);
-            let [xx, yy, zz, yz, xz, xy] = simd::sums(w);
-            let mut tensor = Mat3::new(xx, xy, xz, xy, yy, yz, xz, yz, zz);
+            let mut tensor = symmetric(simd::sums(w));
             for e in block.row(k) {
                 let edge = &block.edges[e];
                 let other = edge.far as usize;
