@@ -52,6 +52,7 @@ pub struct Fused<T: Real> {
 }
 
 /// Numbers of one geometry.
+#[derive(Default)]
 struct State<T: Real> {
     edges: EdgeData<T>,
     /// By layer: features that come in, those that are sent, and derivatives with respect to both.
@@ -67,24 +68,8 @@ struct State<T: Real> {
     slots: Vec<Slot<T>>,
 }
 
-impl<T: Real> State<T> {
-    fn new() -> Self {
-        Self {
-            edges: EdgeData::default(),
-            h: Vec::new(),
-            up: Vec::new(),
-            h_bar: Vec::new(),
-            up_bar: Vec::new(),
-            a: Vec::new(),
-            inverse: Vec::new(),
-            pre_bar: Vec::new(),
-            energies: Vec::new(),
-            slots: Vec::new(),
-        }
-    }
-}
-
 /// Memory of a block at work.
+#[derive(Default)]
 struct Slot<T: Real> {
     path: Aligned<T>,
     a: Aligned<T>,
@@ -97,25 +82,6 @@ struct Slot<T: Real> {
     tile: Aligned<T>,
     scatter: Aligned<T>,
     offsets: Vec<u32>,
-}
-
-impl<T: Real> Default for Slot<T> {
-    fn default() -> Self {
-        let none = || Aligned::zeros(0);
-        Self {
-            path: none(),
-            a: none(),
-            a_bar: none(),
-            b: none(),
-            h_bar: none(),
-            bars: none(),
-            pre: none(),
-            contraction: none(),
-            tile: none(),
-            scatter: none(),
-            offsets: Vec::new(),
-        }
-    }
 }
 
 /// What the tasks of an evaluation share.
@@ -183,7 +149,7 @@ impl<T: Real> Kernel for Fused<T> {
             + self.radial.bytes()
     }
     fn evaluate(&mut self, graph: &Graph, derivatives: bool) -> (&[f64], &[[f64; 3]]) {
-        let mut state = std::mem::replace(&mut self.state, State::new());
+        let mut state = std::mem::take(&mut self.state);
         let shortest = graph.lengths().iter().copied().fold(f64::INFINITY, f64::min);
         let mode = if shortest < self.radial.start() { Mode::Exact } else { self.mode };
         state.edges.prepare(graph, &self.angular, &self.radial, mode);
@@ -289,7 +255,7 @@ impl<T: Real> Fused<T> {
             zbl: model.zbl.clone(),
             charges: of_species.iter().map(|z| f64::from(model.elements[*z])).collect(),
             of_species: of_species.to_vec(),
-            state: State::new(),
+            state: State::default(),
         }
     }
     fn reserve(&self, state: &mut State<T>, graph: &Graph) {
@@ -298,7 +264,7 @@ impl<T: Real> Fused<T> {
         state.energies.clear();
         state.energies.extend(graph.species().iter().map(|s| self.own[usize::from(*s)]));
         let sized = |list: &mut Vec<Aligned<T>>, rows: &dyn Fn(usize) -> usize| {
-            list.resize_with(count, || Aligned::zeros(0));
+            list.resize_with(count, Aligned::default);
             for (t, a) in list.iter_mut().enumerate() {
                 a.resize(rows(t) * self.stride);
             }
@@ -412,6 +378,17 @@ impl<T: Real> Fused<T> {
                 }
             }
         }
+        self.contract(layer, species, (a, rows), slot, false);
+    }
+    /// The products of the messages of a block, or, in reverse, the derivatives with respect to the messages.
+    fn contract(
+        &self,
+        layer: &Weights<T>,
+        species: &[u16],
+        (a, a_rows): (Shared<T>, Rows),
+        slot: &mut Slot<T>,
+        reverse: bool,
+    ) {
         let block = Rows { nodes: BLOCK, start: 0 };
         run_vector(
             self.level,
@@ -421,12 +398,12 @@ impl<T: Real> Fused<T> {
                 output: &layer.output,
                 species,
                 a: a.0,
-                a_rows: rows,
+                a_rows,
                 b: slot.b.as_mut_ptr(),
                 b_rows: block,
-                a_bar: std::ptr::null_mut(),
+                a_bar: if reverse { slot.a_bar.as_mut_ptr() } else { std::ptr::null_mut() },
                 bar_rows: block,
-                stride,
+                stride: self.stride,
                 scratch: slot.contraction.as_mut_ptr(),
             },
         );
@@ -656,23 +633,7 @@ impl<T: Real> Fused<T> {
         let rows = self.a_rows(t, b, pass.nodes);
         let block = Rows { nodes: BLOCK, start: 0 };
         let a = if t + 1 == self.layers.len() { Shared(slot.a.as_mut_ptr()) } else { pass.a[t] };
-        run_vector(
-            self.level,
-            Contraction {
-                polynomials: &layer.polynomials,
-                lmax: self.lmax,
-                output: &layer.output,
-                species,
-                a: a.0,
-                a_rows: rows,
-                b: slot.b.as_mut_ptr(),
-                b_rows: block,
-                a_bar: slot.a_bar.as_mut_ptr(),
-                bar_rows: block,
-                stride,
-                scratch: slot.contraction.as_mut_ptr(),
-            },
-        );
+        self.contract(layer, species, (a, rows), slot, true);
         if self.radial.layers[t].has_density() {
             // SAFETY: places of the nodes of this block
             let inverse = unsafe { pass.inverse[t].slice(first, n) };

@@ -39,6 +39,7 @@ pub struct Fused<T: Real> {
 }
 
 /// Numbers of one geometry.
+#[derive(Default)]
 struct State<T: Real> {
     edges: EdgeData<T>,
     /// By layer: features that come in, those that are sent, and derivatives with respect to both.
@@ -52,22 +53,8 @@ struct State<T: Real> {
     slots: Vec<Slot<T>>,
 }
 
-impl<T: Real> State<T> {
-    fn new() -> Self {
-        Self {
-            edges: EdgeData::default(),
-            x: Vec::new(),
-            up: Vec::new(),
-            x_bar: Vec::new(),
-            up_bar: Vec::new(),
-            gate: Vec::new(),
-            energies: Vec::new(),
-            slots: Vec::new(),
-        }
-    }
-}
-
 /// Memory of a block at work.
+#[derive(Default)]
 struct Slot<T: Real> {
     sums: Aligned<T>,
     gate: Aligned<T>,
@@ -77,22 +64,6 @@ struct Slot<T: Real> {
     scatter: Aligned<T>,
     offsets: Vec<u32>,
     first: Vec<usize>,
-}
-
-impl<T: Real> Default for Slot<T> {
-    fn default() -> Self {
-        let none = || Aligned::zeros(0);
-        Self {
-            sums: none(),
-            gate: none(),
-            bar: none(),
-            features: none(),
-            tile: none(),
-            scatter: none(),
-            offsets: Vec::new(),
-            first: Vec::new(),
-        }
-    }
 }
 
 /// What the tasks of an evaluation share.
@@ -151,7 +122,7 @@ impl<T: Real> Kernel for Fused<T> {
             + self.radial.bytes()
     }
     fn evaluate(&mut self, graph: &Graph, derivatives: bool) -> (&[f64], &[[f64; 3]]) {
-        let mut state = std::mem::replace(&mut self.state, State::new());
+        let mut state = std::mem::take(&mut self.state);
         let shortest = graph.lengths().iter().copied().fold(f64::INFINITY, f64::min);
         let mode = if shortest < self.radial.start() { Mode::Exact } else { self.mode };
         state.edges.prepare(graph, &self.angular, &self.radial, mode);
@@ -236,7 +207,7 @@ impl<T: Real> Fused<T> {
             readout: model.readout.values.clone(),
             scale: of_species.iter().map(|z| scale[*z]).collect(),
             own: of_species.iter().map(|z| shift[*z] + scale[*z] * constant).collect(),
-            state: State::new(),
+            state: State::default(),
         }
     }
     fn reserve(&self, state: &mut State<T>, graph: &Graph) {
@@ -244,7 +215,7 @@ impl<T: Real> Fused<T> {
         state.energies.clear();
         state.energies.extend(graph.species().iter().map(|s| self.own[usize::from(*s)]));
         let sized = |list: &mut Vec<Aligned<T>>, numbers: &dyn Fn(usize) -> usize| {
-            list.resize_with(count, || Aligned::zeros(0));
+            list.resize_with(count, Aligned::default);
             for (t, a) in list.iter_mut().enumerate() {
                 a.resize(n * numbers(t));
             }
