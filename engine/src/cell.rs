@@ -119,6 +119,10 @@ impl Cell {
     pub fn heights(&self) -> [f64; 3] {
         std::array::from_fn(|k| 1.0 / self.h_inv.row(k).norm())
     }
+    /// True when all images of a point are farther than `distance` (Å) from each other: they are at least as far as the faces.
+    pub fn images_are_beyond(&self, distance: f64) -> bool {
+        self.heights().iter().zip(self.periodic()).all(|(h, p)| !p || *h > distance)
+    }
     /// Lengths (Å) and angles alpha, beta, gamma (degrees).
     pub fn lengths_angles(&self) -> ([f64; 3], [f64; 3]) {
         let v: [Vec3; 3] = std::array::from_fn(|k| self.vector(k));

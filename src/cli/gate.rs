@@ -16,16 +16,7 @@ pub(super) fn run(plan: &mut Plan) -> Result<(), Failure> {
     for (i, r) in state.positions_mut().iter_mut().enumerate() {
         *r += noise.normal3(Stream::Test, 0, 0, i as u64) * RATTLE;
     }
-    let checks = vec![
-        Check::Forces,
-        Check::Virial,
-        Check::AtomSums,
-        Check::Translation,
-        Check::Rotation,
-        Check::Wrapping,
-        Check::Wants,
-        Check::Threads,
-    ];
+    let checks = [&Check::GATE[..], &[Check::Wrapping, Check::Wants, Check::Threads]].concat();
     let atoms = if state.len() > LARGE { 2 } else { 8 };
     let options = Options { checks, atoms, ..Options::default() };
     say!("physics gate, on the structure with random displacements of {RATTLE}");

@@ -1,5 +1,6 @@
 //! Coordination numbers, then pairs and triples, then what they say about coordination numbers.
 use super::reference::SYSTEMS;
+use crate::kernels::row_results::{self, RowResults};
 use caloron_engine::neighbors::{AtomRows, Site};
 use caloron_engine::{
     Input, Mat3, NeighborList, Outputs, Potential, PotentialError, Properties, Vec3, parallel, units,
@@ -67,17 +68,19 @@ struct Arm {
 /// Results of some rows.
 #[derive(Default)]
 struct Block {
-    energies: Vec<f64>,
-    forces: Vec<Vec3>,
-    virials: Vec<Mat3>,
+    results: RowResults,
     /// ∂E/∂N of each row.
     slopes: Vec<f64>,
     arms: Vec<Arm>,
     /// C₆ of the references of a species with an atom, by species, and the derivative.
     mixed: Vec<[[f64; SYSTEMS]; 2]>,
     mixed_arm: Vec<[f64; SYSTEMS]>,
-    energy: f64,
-    virial: Mat3,
+}
+
+impl AsRef<RowResults> for Block {
+    fn as_ref(&self) -> &RowResults {
+        &self.results
+    }
 }
 
 /// The D3 correction.
@@ -251,9 +254,9 @@ impl D3 {
     fn interactions(&self, list: &NeighborList, first: usize, block: &mut Block) {
         let (sites, centers) = (list.sites(), list.centers());
         let last = (first + BLOCK).min(centers.len());
-        block.energies.clear();
-        block.forces.clear();
-        block.virials.clear();
+        block.results.energies.clear();
+        block.results.forces.clear();
+        block.results.virials.clear();
         block.slopes.clear();
         let [pair_range, _, triple_range] = self.model.cutoffs;
         for row in first..last {
@@ -300,9 +303,9 @@ impl D3 {
                 slope += n;
                 virial += w;
             }
-            block.energies.push(energy);
-            block.forces.push(force);
-            block.virials.push(virial);
+            block.results.energies.push(energy);
+            block.results.forces.push(force);
+            block.results.virials.push(virial);
             block.slopes.push(slope);
         }
     }
@@ -348,13 +351,13 @@ impl D3 {
     /// Adds what follows from the change of coordination numbers.
     fn coordination_forces(&self, list: &NeighborList, first: usize, block: &mut Block) {
         let (sites, centers) = (list.sites(), list.centers());
-        block.energy = 0.0;
-        block.virial = Mat3::zeros();
-        for k in 0..block.energies.len() {
+        block.results.energy = 0.0;
+        block.results.virial = Mat3::zeros();
+        for k in 0..block.results.energies.len() {
             let row = first + k;
             let here = &sites[centers[row] as usize];
             let own = self.slopes[row];
-            let (mut force, mut virial) = (block.forces[k], block.virials[k]);
+            let (mut force, mut virial) = (block.results.forces[k], block.results.virials[k]);
             for &s in list.row(row) {
                 let site = &sites[s as usize];
                 let (d, r2) = across(here, site);
@@ -367,10 +370,10 @@ impl D3 {
                     virial -= 0.5 * d * g.transpose();
                 }
             }
-            block.forces[k] = force;
-            block.virials[k] = virial;
-            block.energy += block.energies[k];
-            block.virial += virial;
+            block.results.forces[k] = force;
+            block.results.virials[k] = virial;
+            block.results.energy += block.results.energies[k];
+            block.results.virial += virial;
         }
     }
 }
@@ -408,22 +411,7 @@ impl Potential for D3 {
             .par_iter_mut()
             .enumerate()
             .for_each(|(b, block)| self.coordination_forces(list, b * BLOCK, block));
-        for block in &blocks {
-            out.energy += block.energy;
-            if want.contains(Properties::VIRIAL) {
-                out.virial += block.virial;
-            }
-        }
-        let at = |i: usize| (self.row_of_atom[i] as usize / BLOCK, self.row_of_atom[i] as usize % BLOCK);
-        if want.contains(Properties::FORCES) {
-            parallel::for_each_mut(&mut out.forces, |i, f| *f += blocks[at(i).0].forces[at(i).1]);
-        }
-        if want.contains(Properties::ATOM_ENERGIES) {
-            parallel::for_each_mut(&mut out.atom_energies, |i, e| *e += blocks[at(i).0].energies[at(i).1]);
-        }
-        if want.contains(Properties::ATOM_VIRIALS) {
-            parallel::for_each_mut(&mut out.atom_virials, |i, w| *w += blocks[at(i).0].virials[at(i).1]);
-        }
+        row_results::add(&blocks, BLOCK, &self.row_of_atom, want, out);
         self.blocks = blocks;
         Ok(())
     }

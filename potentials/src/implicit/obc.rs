@@ -277,15 +277,7 @@ mod tests {
             Vec3::new(1.2 * (k % 3) as f64 + 0.2 * x.sin(), 1.3 * (k / 3) as f64, 0.8 * (2.1 * x).cos())
         };
         let state = State::at_rest((0..n).map(at).collect(), Cell::open());
-        let checks = vec![
-            Check::Forces,
-            Check::Virial,
-            Check::AtomSums,
-            Check::Translation,
-            Check::Rotation,
-            Check::Wants,
-            Check::Threads,
-        ];
+        let checks = [&Check::GATE[..], &[Check::Wants, Check::Threads]].concat();
         let options = Options { checks, ..Options::default() };
         let report =
             check_potential(&mut Obc::new(model(n, 1.2)).unwrap(), &system, &state, &options).unwrap();

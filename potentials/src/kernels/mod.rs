@@ -1,5 +1,6 @@
 //! Numerical pieces that several interactions share.
 pub mod b_spline;
+pub(crate) mod row_results;
 pub mod spline;
 pub mod uniform_spline;
 

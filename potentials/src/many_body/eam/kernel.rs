@@ -1,5 +1,6 @@
 //! Two passes over one neighbour list: densities, then forces.
 use super::file::Tables;
+use crate::kernels::row_results::{self, RowResults};
 use crate::kernels::symmetric;
 use crate::kernels::uniform_spline::{self as spline, Cubic};
 use crate::many_body::site_energy::check_species;
@@ -38,12 +39,14 @@ struct Block {
     squares: Vec<f64>,
     /// F'(ρ) of each row.
     slopes: Vec<f64>,
-    /// F(ρ), and after the second pass the energy of each row.
-    energies: Vec<f64>,
-    forces: Vec<Vec3>,
-    virials: Vec<Mat3>,
-    energy: f64,
-    virial: Mat3,
+    /// Energies are F(ρ) before the second pass.
+    results: RowResults,
+}
+
+impl AsRef<RowResults> for Block {
+    fn as_ref(&self) -> &RowResults {
+        &self.results
+    }
 }
 
 /// An embedded-atom potential.
@@ -155,7 +158,7 @@ impl<const MANY: bool> Kernel for Densities<'_, MANY> {
         block.offsets.clear();
         block.offsets.push(0);
         block.slopes.clear();
-        block.energies.clear();
+        block.results.energies.clear();
         let last = (first + BLOCK).min(centers.len());
         for chunk in (first..last).step_by(CHUNK) {
             let rows = chunk..(chunk + CHUNK).min(last);
@@ -209,7 +212,7 @@ impl<const MANY: bool> Kernel for Densities<'_, MANY> {
                     rho = rho + V::keep(inside, c3.mul_add(p, c2).mul_add(p, c1).mul_add(p, c0));
                 }
                 let (energy, slope) = eam.embed(species, rho.sum());
-                block.energies.push(energy);
+                block.results.energies.push(energy);
                 block.slopes.push(slope);
             }
         }
@@ -253,10 +256,10 @@ impl<const MANY: bool, const VIRIALS: bool> Kernel for Forces<'_, MANY, VIRIALS>
                 (three * c3).mul_add($p, two * c2).mul_add($p, c1)
             }};
         }
-        block.forces.clear();
-        block.virials.clear();
-        block.energy = 0.0;
-        block.virial = Mat3::zeros();
+        block.results.forces.clear();
+        block.results.virials.clear();
+        block.results.energy = 0.0;
+        block.results.virial = Mat3::zeros();
         for k in 0..block.slopes.len() {
             let here = &sites[centers[first + k] as usize];
             let [x, y, z] = here.position;
@@ -314,15 +317,15 @@ impl<const MANY: bool, const VIRIALS: bool> Kernel for Forces<'_, MANY, VIRIALS>
                     w[5] = gx.mul_add(dy, w[5]);
                 }
             }
-            let energy = block.energies[k] + 0.5 * e.sum();
-            block.energies[k] = energy;
-            block.energy += energy;
-            block.forces.push(Vec3::new(fx.sum(), fy.sum(), fz.sum()));
+            let energy = block.results.energies[k] + 0.5 * e.sum();
+            block.results.energies[k] = energy;
+            block.results.energy += energy;
+            block.results.forces.push(Vec3::new(fx.sum(), fy.sum(), fz.sum()));
             if VIRIALS {
                 // W = Σ r ⊗ f over pairs, half of each to either atom
                 let virial = symmetric(simd::sums(w).map(|w| -0.5 * w));
-                block.virial += virial;
-                block.virials.push(virial);
+                block.results.virial += virial;
+                block.results.virials.push(virial);
             }
         }
     }
@@ -384,22 +387,7 @@ impl Potential for Eam {
                 (true, true) => simd::run(level, Forces::<true, true> { eam, list, first, block }),
             }
         });
-        for block in &blocks {
-            out.energy += block.energy;
-            if want.contains(Properties::VIRIAL) {
-                out.virial += block.virial;
-            }
-        }
-        let at = |i: usize| (self.row_of_atom[i] as usize / BLOCK, self.row_of_atom[i] as usize % BLOCK);
-        if want.contains(Properties::FORCES) {
-            parallel::for_each_mut(&mut out.forces, |i, f| *f += blocks[at(i).0].forces[at(i).1]);
-        }
-        if want.contains(Properties::ATOM_ENERGIES) {
-            parallel::for_each_mut(&mut out.atom_energies, |i, e| *e += blocks[at(i).0].energies[at(i).1]);
-        }
-        if want.contains(Properties::ATOM_VIRIALS) {
-            parallel::for_each_mut(&mut out.atom_virials, |i, w| *w += blocks[at(i).0].virials[at(i).1]);
-        }
+        row_results::add(&blocks, BLOCK, &self.row_of_atom, want, out);
         self.blocks = blocks;
         Ok(())
     }

@@ -158,9 +158,7 @@ impl<M: BlockEnergy> Potential for SiteSum<M> {
         self.row_of_atom.update(list);
         let mut blocks = std::mem::take(&mut self.blocks);
         blocks.resize_with(centers.len().div_ceil(BLOCK), Block::default);
-        // two images of an atom are at least as far from each other as the faces of the cell
-        let apart =
-            input.cell.heights().iter().zip(input.cell.periodic()).all(|(h, p)| !p || *h > 2.0 * self.cutoff);
+        let apart = input.cell.images_are_beyond(2.0 * self.cutoff);
         let keep_edges = !apart || want.contains(Properties::ATOM_VIRIALS);
         let virial = want.contains(Properties::VIRIAL);
         self.work.resize_with(rayon::current_num_threads() + 1, Mutex::default);

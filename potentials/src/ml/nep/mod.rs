@@ -166,9 +166,7 @@ impl Potential for Nep {
         if !gradient {
             return Ok(());
         }
-        // two images of an atom are at least as far from each other as the faces of the cell
-        let unique =
-            input.cell.heights().iter().zip(input.cell.periodic()).all(|(h, p)| !p || *h > 2.0 * self.cutoff);
+        let unique = input.cell.images_are_beyond(2.0 * self.cutoff);
         self.forces.resize(atoms, [0.0; 3]);
         self.virials.resize(atoms, Mat3::zeros());
         let slopes = &self.slopes;
