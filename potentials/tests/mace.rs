@@ -7,7 +7,7 @@ use caloron_potentials::ml::checkpoint;
 use caloron_potentials::ml::mace::{self, Mode, Model, Precision, Reference};
 use candle_core::{DType, Device};
 use support::learned::{
-    ALL, by_candle, check, compute, deviations, largest_force, list, places, same, species,
+    ALL, by_candle, check, compute, conforms, deviations, largest_force, list, places, same, species,
 };
 use support::{Frame, frames};
 
@@ -166,7 +166,6 @@ fn candle_gives_the_numbers_of_mace_torch_for_large_models() {
 /// Models of every kind of interaction pass the suite, on a crystal smaller than the cutoff and on a molecule.
 #[test]
 fn potentials_conform() {
-    use caloron_engine::testing::{Options, check_potential};
     for (name, ending, frame) in [
         ("models/a_tiny", ".model", "water_8_periodic"),
         ("models/e_density_agnesi_zbl", ".model.gz", "nacl_stretched"),
@@ -178,15 +177,7 @@ fn potentials_conform() {
         let frame = frames.iter().find(|f| f.name() == frame).expect("a frame of the set");
         let (system, state) = frame.build(&species(frame));
         let map = places(&system, &model.elements);
-        let mut potential = mace::potential(&model, &map, 0, Precision::F64).unwrap();
-        let options = Options { atoms: 3, ..Options::default() };
-        let report = check_potential(&mut potential, &system, &state, &options).unwrap();
-        assert!(report.passed(), "{name}\n{report}");
-        // single precision has the same bits for any number of threads too
-        let mut single = mace::potential(&model, &map, 0, Precision::F32).unwrap();
-        let options = Options { difference_tolerance: f64::INFINITY, rounding_tolerance: 1e-4, ..options };
-        let report = check_potential(&mut single, &system, &state, &options).unwrap();
-        assert!(report.passed(), "{name} in single precision\n{report}");
+        conforms(name, &system, &state, |precision| mace::potential(&model, &map, 0, precision).unwrap());
     }
 }
 

@@ -1,13 +1,15 @@
 //! SevenNet models against sevenn 0.13.0, and the fused kernels against candle.
 mod support;
 
-use caloron_engine::testing::{Options, check_potential, reference};
+use caloron_engine::testing::reference;
 use caloron_engine::{Input, Outputs, Potential, Properties, State, System, UnitSystem};
 use caloron_potentials::ml::checkpoint;
 use caloron_potentials::ml::sevennet::{self, Mode, Model, Precision, Reference};
 use candle_core::{DType, Device};
 use std::path::PathBuf;
-use support::learned::{by_candle, check, compute, deviations, largest_force, list, places, same, species};
+use support::learned::{
+    by_candle, check, compute, conforms, deviations, largest_force, list, places, same, species,
+};
 use support::{Frame, frames, read_frames, try_potential};
 
 const PUBLISHED: &str = "checkpoint_sevennet_0.pth";
@@ -185,15 +187,7 @@ fn potentials_conform() {
         let frame = frames.iter().find(|f| f.name() == name).expect("a frame of the set");
         let (system, state) = frame.build(&species(frame));
         let map = places(&system, &model.elements);
-        let mut potential = sevennet::potential(&model, &map, 0, Precision::F64).unwrap();
-        let options = Options { atoms: 3, ..Options::default() };
-        let report = check_potential(&mut potential, &system, &state, &options).unwrap();
-        assert!(report.passed(), "{name}\n{report}");
-        // single precision has the same bits for any number of threads too
-        let mut single = sevennet::potential(&model, &map, 0, Precision::F32).unwrap();
-        let options = Options { difference_tolerance: f64::INFINITY, rounding_tolerance: 1e-4, ..options };
-        let report = check_potential(&mut single, &system, &state, &options).unwrap();
-        assert!(report.passed(), "{name} in single precision\n{report}");
+        conforms(name, &system, &state, |precision| sevennet::potential(&model, &map, 0, precision).unwrap());
     }
 }
 

@@ -1,9 +1,11 @@
 //! What the tests of learned potentials share.
 use super::Frame;
 use caloron_engine::neighbors::Search;
+use caloron_engine::testing::{Options, check_potential};
 use caloron_engine::{Input, Mat3, NeighborList, Outputs, Potential, Properties, State, System};
 use caloron_potentials::ml::differentiable::Edges;
 use caloron_potentials::ml::graph::Graph;
+use caloron_potentials::ml::mace::Precision;
 use candle_core::{Device, Tensor, Var};
 
 pub const ALL: Properties = Properties::all().difference(Properties::EXTRAS);
@@ -119,4 +121,20 @@ pub fn check(name: &str, frame: &Frame, d: &[f64; 3], limits: [f64; 3], size: f6
 /// The largest force of a frame, eV/Å; among the references are colliding atoms.
 pub fn largest_force(frame: &Frame) -> f64 {
     frame.vectors("forces").iter().map(|f| f.amax()).fold(0.0, f64::max)
+}
+
+/// The potential passes the suite in double precision; in single precision too, where finite differences say nothing, with the
+/// same bits for any number of threads.
+pub fn conforms<P: Potential>(
+    name: &str,
+    system: &System,
+    state: &State,
+    potential: impl Fn(Precision) -> P,
+) {
+    let options = Options { atoms: 3, ..Options::default() };
+    let report = check_potential(&mut potential(Precision::F64), system, state, &options).unwrap();
+    assert!(report.passed(), "{name}\n{report}");
+    let options = Options { difference_tolerance: f64::INFINITY, rounding_tolerance: 1e-4, ..options };
+    let report = check_potential(&mut potential(Precision::F32), system, state, &options).unwrap();
+    assert!(report.passed(), "{name} in single precision\n{report}");
 }
