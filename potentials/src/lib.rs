@@ -13,8 +13,10 @@ pub mod many_body;
 pub mod ml;
 pub mod nonbonded;
 pub mod pair;
+mod precision;
 pub mod selection;
 pub mod simd;
 pub mod spec;
 
+pub use precision::Precision;
 pub use spec::{BuildContext, PotentialSpec};

@@ -44,6 +44,7 @@ fn components_in_a_triclinic_cell_are_those_of_nist() {
         switch: None,
         dispersion_correction: true,
         constant: units::COULOMB,
+        precision: Default::default(),
     };
     let mut potential = NonBonded::new(&model, &cell).unwrap();
     let system = System::new(vec![Species { symbol: "X".into(), number: None, mass: 1.0 }], vec![0; n]);

@@ -1,49 +1,54 @@
 //! Real three-dimensional Fourier transforms over planes, in parallel, with buffers that are kept.
+use crate::simd::OCTET;
 use rayon::prelude::*;
 use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
 use rustfft::num_complex::Complex;
-use rustfft::{Fft, FftPlanner};
+use rustfft::num_traits::Zero;
+use rustfft::{Fft, FftNum, FftPlanner};
+use std::ops::AddAssign;
 use std::sync::Arc;
 
-pub(crate) type C = Complex<f64>;
-
 /// Numbers beyond the end of each row of the real grid, so that eight can be read from any point.
-pub(crate) const PAD: usize = 8;
+pub(crate) const PAD: usize = OCTET;
+
+/// A number of either precision.
+pub(crate) trait Number: FftNum + AddAssign {}
+impl<T: FftNum + AddAssign> Number for T {}
 
 /// A real grid n1 x n2 x n3, its transforms and their buffers.
-pub(crate) struct Grid {
+pub(crate) struct Grid<T: Number> {
     n: [usize; 3],
     /// Largest index of the third direction in the half spectrum, plus one.
     half: usize,
     /// Real values, rows of n3 + PAD.
-    real: Vec<f64>,
-    planes: Vec<Plane>,
+    real: Vec<T>,
+    planes: Vec<Plane<T>>,
     /// Spectrum, for each third index the lines along the first direction: [third][second][first].
-    spectrum: Vec<C>,
-    scratch: Vec<Vec<C>>,
-    forward: [Arc<dyn Fft<f64>>; 2],
-    backward: [Arc<dyn Fft<f64>>; 2],
-    to_complex: Arc<dyn RealToComplex<f64>>,
-    to_real: Arc<dyn ComplexToReal<f64>>,
+    spectrum: Vec<Complex<T>>,
+    scratch: Vec<Vec<Complex<T>>>,
+    forward: [Arc<dyn Fft<T>>; 2],
+    backward: [Arc<dyn Fft<T>>; 2],
+    to_complex: Arc<dyn RealToComplex<T>>,
+    to_real: Arc<dyn ComplexToReal<T>>,
 }
 
 /// Buffers of one plane of constant first index.
-struct Plane {
+struct Plane<T> {
     /// [second][third]
-    rows: Vec<C>,
+    rows: Vec<Complex<T>>,
     /// [third][second]
-    lines: Vec<C>,
-    scratch: Vec<C>,
+    lines: Vec<Complex<T>>,
+    scratch: Vec<Complex<T>>,
 }
 
-impl Grid {
+impl<T: Number> Grid<T> {
     pub(crate) fn new(n: [usize; 3]) -> Self {
         let half = n[2] / 2 + 1;
         let (mut plan, mut real_plan) = (FftPlanner::new(), RealFftPlanner::new());
         let forward = [plan.plan_fft_forward(n[0]), plan.plan_fft_forward(n[1])];
         let backward = [plan.plan_fft_inverse(n[0]), plan.plan_fft_inverse(n[1])];
         let (to_complex, to_real) = (real_plan.plan_fft_forward(n[2]), real_plan.plan_fft_inverse(n[2]));
-        let zero = C::new(0.0, 0.0);
+        let zero = Complex::zero();
         let longest = |f: &[usize]| vec![zero; f.iter().copied().max().unwrap_or(0)];
         let plane = || Plane {
             rows: vec![zero; n[1] * half],
@@ -59,7 +64,7 @@ impl Grid {
         Self {
             n,
             half,
-            real: vec![0.0; n[0] * n[1] * (n[2] + PAD)],
+            real: vec![T::zero(); n[0] * n[1] * (n[2] + PAD)],
             planes: (0..n[0]).map(|_| plane()).collect(),
             spectrum: vec![zero; n[0] * n[1] * half],
             scratch: (0..half).map(|_| longest(&along_first)).collect(),
@@ -73,7 +78,7 @@ impl Grid {
         self.n
     }
     /// The real grid, with rows of n3 + PAD.
-    pub(crate) fn real(&self) -> &[f64] {
+    pub(crate) fn real(&self) -> &[T] {
         &self.real
     }
     /// Transforms a grid whose planes `fill(first, plane)` gives, calls `change(third, spectrum plane)`, and transforms
@@ -81,8 +86,8 @@ impl Grid {
     /// is added to their beginning. Afterwards the padding repeats the beginning.
     pub(crate) fn convolve(
         &mut self,
-        fill: impl Fn(usize, &mut [f64]) + Sync,
-        change: impl Fn(usize, &mut [C]) + Sync,
+        fill: impl Fn(usize, &mut [T]) + Sync,
+        change: impl Fn(usize, &mut [Complex<T>]) + Sync,
     ) {
         let ([n1, n2, n3], half) = (self.n, self.half);
         let row = n3 + PAD;
@@ -125,9 +130,9 @@ impl Grid {
             transpose(&plane.lines, n2, &mut plane.rows);
             for (real, line) in real.chunks_exact_mut(row).zip(plane.rows.chunks_exact_mut(half)) {
                 // real by symmetry; rounding left something
-                line[0].im = 0.0;
+                line[0].im = T::zero();
                 if n3.is_multiple_of(2) {
-                    line[half - 1].im = 0.0;
+                    line[half - 1].im = T::zero();
                 }
                 let (body, tail) = real.split_at_mut(n3);
                 let done = to_real.process_with_scratch(line, body, &mut plane.scratch);
@@ -139,7 +144,7 @@ impl Grid {
 }
 
 /// Transposes rows of length `n`.
-fn transpose(from: &[C], n: usize, to: &mut [C]) {
+fn transpose<T: Number>(from: &[Complex<T>], n: usize, to: &mut [Complex<T>]) {
     let m = from.len() / n;
     for (k, row) in from.chunks_exact(n).enumerate() {
         for (l, x) in row.iter().enumerate() {
@@ -172,7 +177,7 @@ mod tests {
     #[test]
     fn a_round_trip_multiplies_by_the_number_of_points() {
         let n = [8, 9, 10];
-        let mut grid = Grid::new(n);
+        let mut grid = Grid::<f64>::new(n);
         let value = |a: usize, b: usize, c: usize| ((a * 13 + b * 7 + c * 3) % 11) as f64 - 4.0;
         let fill = |a: usize, plane: &mut [f64]| {
             plane.fill(0.0);
@@ -188,7 +193,7 @@ mod tests {
         grid.convolve(fill, |third, plane| {
             if third == 0 {
                 let sum: f64 = (0..720).map(|k| value(k / 90, k / 10 % 9, k % 10)).sum();
-                assert!((plane[0] - C::new(sum, 0.0)).norm() < 1e-10);
+                assert!((plane[0] - Complex::new(sum, 0.0)).norm() < 1e-10);
             }
         });
         for (k, x) in grid.real().iter().enumerate() {

@@ -49,6 +49,14 @@ impl ReactionField {
         };
         Self { k: k / cutoff.powi(3), c: c / cutoff }
     }
+    /// k, 1/Å³.
+    pub fn curvature(&self) -> f64 {
+        self.k
+    }
+    /// c, 1/Å.
+    pub fn shift(&self) -> f64 {
+        self.c
+    }
 }
 
 impl PairForm for ReactionField {
@@ -129,7 +137,7 @@ impl PairForm for Damped {
 /// Number of coefficients of [`Smooth`].
 const TERMS: usize = 24;
 
-/// φ(r) = erfc(α r)/r as 1/r less its smooth part, for distances up to a cutoff R with (α R)² below [`Smooth::LARGEST`]:
+/// φ(r) = erfc(α r)/r as 1/r less its smooth part, for distances up to a cutoff R with (α R)² below [`Expansion::LARGEST`]:
 ///
 /// φ = 1/r - α V(α² r²), -φ'/r = 1/r³ + 2 α³ V'(α² r²), V(t) = erf(√t)/√t.
 ///
@@ -145,12 +153,25 @@ pub struct Smooth {
     slope: [f64; TERMS],
 }
 
-impl Smooth {
-    /// The largest (α R)² it is accurate for.
+/// The smooth part of the screened interaction as polynomials in u = r² scale - 1, which is in [-1, 1] up to the cutoff:
+/// φ = 1/r + P(u), -φ'/r = 1/r³ + Q(u) (see [`Smooth`]).
+#[derive(Clone, Debug)]
+pub struct Expansion {
+    /// 2/R², 1/Å².
+    pub scale: f64,
+    /// P, highest power first, 1/Å.
+    pub value: Vec<f64>,
+    /// Q, as many numbers as P with a zero before the highest power, 1/Å³.
+    pub slope: Vec<f64>,
+}
+
+impl Expansion {
+    /// The largest (α R)² that [`Smooth`] is accurate for.
     pub const LARGEST: f64 = 9.5;
 
-    /// For a splitting parameter and a cutoff; `None` when their product is too large.
-    pub fn new(alpha: f64, cutoff: f64) -> Option<Self> {
+    /// For a splitting parameter and a cutoff; `None` when their product is too large. The Chebyshev expansion is cut after
+    /// `terms` terms.
+    pub fn new(alpha: f64, cutoff: f64, terms: usize) -> Option<Self> {
         let t_max = (alpha * cutoff).powi(2);
         if t_max.is_nan() || t_max <= 0.0 || t_max > Self::LARGEST {
             return None;
@@ -164,10 +185,10 @@ impl Smooth {
             })
             .collect();
         // powers of u from T_0 = 1, T_1 = u, T_{n+1} = 2 u T_n - T_{n-1}
-        let (mut before, mut now) = ([0.0; TERMS], [0.0; TERMS]);
+        let (mut before, mut now) = (vec![0.0; terms], vec![0.0; terms]);
         (before[0], now[1]) = (1.0, 1.0);
-        let mut powers = [0.0; TERMS];
-        for n in 0..TERMS {
+        let mut powers = vec![0.0; terms];
+        for n in 0..terms {
             let sum: f64 = (0..NODES).map(|k| at[k] * (n as f64 * angle(k)).cos()).sum();
             let c = sum * if n == 0 { 1.0 } else { 2.0 } / NODES as f64;
             let t = if n == 0 { &before } else { &now };
@@ -175,24 +196,27 @@ impl Smooth {
                 *p += c * t;
             }
             if n > 0 {
-                let mut next = [0.0; TERMS];
-                for k in 0..TERMS {
-                    let up = if k > 0 { 2.0 * now[k - 1] } else { 0.0 };
-                    next[k] = up - before[k];
-                }
+                let next = |k: usize| if k > 0 { 2.0 * now[k - 1] } else { 0.0 } - before[k];
+                let next = (0..terms).map(next).collect();
                 (before, now) = (now, next);
             }
         }
         let scale = 2.0 * alpha * alpha / t_max;
-        let mut this = Self { scale, value: [0.0; TERMS], slope: [0.0; TERMS] };
-        for k in 0..TERMS {
-            this.value[TERMS - 1 - k] = -alpha * powers[k];
-            if k > 0 {
-                // 2 α d/d(r²), du/d(r²) = scale
-                this.slope[TERMS - k] = 2.0 * alpha * scale * k as f64 * powers[k];
-            }
+        let value = powers.iter().rev().map(|p| -alpha * p).collect();
+        // 2 α d/d(r²), du/d(r²) = scale
+        let mut slope = vec![0.0; terms];
+        for (k, p) in powers.iter().enumerate().skip(1) {
+            slope[terms - k] = 2.0 * alpha * scale * k as f64 * p;
         }
-        Some(this)
+        Some(Self { scale, value, slope })
+    }
+}
+
+impl Smooth {
+    /// For a splitting parameter and a cutoff; `None` when their product is too large.
+    pub fn new(alpha: f64, cutoff: f64) -> Option<Self> {
+        let Expansion { scale, value, slope } = Expansion::new(alpha, cutoff, TERMS)?;
+        Some(Self { scale, value: value.try_into().ok()?, slope: slope.try_into().ok()? })
     }
 }
 

@@ -13,7 +13,7 @@ mod truncated;
 
 pub(crate) use exclusions::Nearest;
 pub use exclusions::{Exclusions, Partner, ScaledPair};
-pub use forms::{Damped, PairForm, ReactionField, Smooth};
+pub use forms::{Damped, Expansion, PairForm, ReactionField, Smooth};
 pub use long_range::LongRange;
 pub(crate) use long_range::{Reciprocal, Waves};
 pub(crate) use pme::PmeSum;

@@ -1,10 +1,12 @@
 //! The reciprocal part by smooth particle-mesh Ewald.
 use super::bspline::{moduli, weights};
-use super::fft::{C, Grid, PAD, smooth};
+use super::fft::{Grid, Number, PAD, smooth};
 use super::long_range::{Reciprocal, Waves};
-use crate::simd::{self, Kernel, LANES, Lanes, Level};
-use caloron_engine::{Mat3, Outputs, Properties, Vec3};
+use crate::kernels::floor;
+use crate::simd::{Level, Octet, OctetKernel, Octets, Real, run_octets};
+use caloron_engine::{Mat3, Outputs, Properties, Vec3, parallel};
 use rayon::prelude::*;
+use rustfft::num_complex::Complex;
 use std::f64::consts::PI;
 
 /// Order P of the splines.
@@ -53,21 +55,39 @@ pub enum GridRule {
 ///
 /// Source: U. Essmann et al., J. Chem. Phys. 103, 8577 (1995), doi:10.1063/1.470117. Terms with 2 m_d = n_d are left out.
 /// Planes of the grid are filled one by one from atoms sorted by plane, so no two threads write to the same point
-/// and the order of all sums is fixed.
-pub(crate) struct PmeSum {
+/// and the order of all sums is fixed. The grid is of precision T; energies, forces and virials are summed in f64.
+pub(crate) struct PmeSum<T: Mesh> {
     interaction: Interaction,
     alpha: f64,
     rule: GridRule,
     order: SplineOrder,
     level: Level,
-    grid: Option<Grid>,
-    influence: Influence,
-    atoms: Vec<Spread>,
+    grid: Option<Grid<T>>,
+    influence: Influence<T>,
+    places: Vec<[f64; 3]>,
+    atoms: Vec<Spread<T>>,
     /// First atom of each plane in `atoms`.
     first: Vec<u32>,
     next: Vec<u32>,
     received: Vec<Received>,
     partial: Vec<(f64, Mat3)>,
+}
+
+/// A precision of the grid.
+pub(crate) trait Mesh: Octets + Number {}
+impl Mesh for f32 {}
+impl Mesh for f64 {}
+
+/// In the precision of the grid.
+#[inline(always)]
+fn rounded<T: Real>(x: f64) -> T {
+    T::from_f64(x)
+}
+
+/// In double precision.
+#[inline(always)]
+fn wide<T: Real>(x: T) -> f64 {
+    x.to_f64()
 }
 
 /// What is summed over the lattice.
@@ -111,23 +131,23 @@ impl Interaction {
 
 /// G on the half spectrum, [third][second][first], for a cell and a grid.
 #[derive(Default)]
-struct Influence {
+struct Influence<T> {
     valid_for: Option<(Mat3, [usize; 3])>,
-    g: Vec<f64>,
+    g: Vec<T>,
     moduli: [Vec<f64>; 3],
 }
 
 /// An atom with the weights of its grid points.
 #[derive(Clone, Copy, Default)]
-struct Spread {
+struct Spread<T> {
     atom: u32,
     start: [u32; 3],
     /// Fraction of a grid cell in each direction.
     w: [f64; 3],
     /// Weights times the charge in the first direction, weights in the others.
-    x: [f64; 6],
-    y: [f64; 6],
-    z: [f64; PAD],
+    x: [T; 6],
+    y: [T; 6],
+    z: [T; PAD],
 }
 
 /// Potential at an atom and its derivatives along the three grid directions, per unit charge.
@@ -137,7 +157,7 @@ struct Received {
     slope: [f64; 3],
 }
 
-impl PmeSum {
+impl<T: Mesh> PmeSum<T> {
     pub(crate) fn new(alpha: f64, rule: GridRule, order: SplineOrder, constant: f64) -> Self {
         Self::of(Interaction::Coulomb(constant), alpha, rule, order)
     }
@@ -154,6 +174,7 @@ impl PmeSum {
             level: Level::detect(),
             grid: None,
             influence: Influence::default(),
+            places: vec![],
             atoms: vec![],
             first: vec![],
             next: vec![],
@@ -176,37 +197,43 @@ impl PmeSum {
         self.atoms.resize(count, Spread::default());
         self.first.clear();
         self.first.resize(n[0] + 1, 0);
-        // the first coordinate in units of grid cells, in [0, n)
-        let place = |r: &Vec3, d: usize| {
-            let row = waves.h_inv.row(d);
-            let s = row[0] * r[0] + row[1] * r[1] + row[2] * r[2];
-            let u = (s - s.floor()) * n[d] as f64;
-            if u < n[d] as f64 { u } else { 0.0 }
-        };
-        for r in waves.positions {
-            self.first[place(r, 0) as usize + 1] += 1;
+        // coordinates in units of grid cells, in [0, n)
+        self.places.resize(count, [0.0; 3]);
+        parallel::for_each_mut(&mut self.places, |i, place| {
+            let r = &waves.positions[i];
+            for d in 0..3 {
+                let row = waves.h_inv.row(d);
+                let s = row[0] * r[0] + row[1] * r[1] + row[2] * r[2];
+                let u = (s - floor(s)) * n[d] as f64;
+                place[d] = if u < n[d] as f64 { u } else { 0.0 };
+            }
+        });
+        for u in &self.places {
+            self.first[u[0] as usize + 1] += 1;
         }
         for k in 0..n[0] {
             self.first[k + 1] += self.first[k];
         }
         self.next.clone_from(&self.first);
-        for (i, r) in waves.positions.iter().enumerate() {
-            let slot = &mut self.next[place(r, 0) as usize];
+        for (i, u) in self.places.iter().enumerate() {
+            let slot = &mut self.next[u[0] as usize];
             self.atoms[*slot as usize].atom = i as u32;
             *slot += 1;
         }
-        self.atoms.par_chunks_mut(256).for_each(|chunk| {
-            for a in chunk {
-                let i = a.atom as usize;
-                let u: [f64; 3] = std::array::from_fn(|d| place(&waves.positions[i], d));
-                a.start = u.map(|u| u as u32);
-                a.w = u.map(|u| u - u.floor());
-                let [x, y, z] = a.w.map(|w| weights::<P>(w).0);
-                for l in 0..P {
-                    a.x[l] = waves.charges[i] * x[l];
-                    a.y[l] = y[l];
-                    a.z[l] = z[l];
-                }
+        let places = &self.places;
+        parallel::for_each_mut(&mut self.atoms, |_, a| {
+            let i = a.atom as usize;
+            let mut weight = [[0.0; P]; 3];
+            for d in 0..3 {
+                let u = places[i][d];
+                a.start[d] = u as u32;
+                a.w[d] = u - f64::from(a.start[d]);
+                weight[d] = weights::<P>(a.w[d]).0;
+            }
+            for l in 0..P {
+                a.x[l] = rounded(waves.charges[i] * weight[0][l]);
+                a.y[l] = rounded(weight[1][l]);
+                a.z[l] = rounded(weight[2][l]);
             }
         });
     }
@@ -217,14 +244,14 @@ impl PmeSum {
         self.sort::<P>(waves, n);
         let Some(grid) = &mut self.grid else { return };
         let (atoms, first, level, influence) = (&self.atoms, &self.first, self.level, &self.influence);
-        let fill = |plane: usize, values: &mut [f64]| {
-            simd::run(level, Fill::<P> { atoms, first, n, plane, values });
+        let fill = |plane: usize, values: &mut [T]| {
+            run_octets(level, Fill::<T, P> { atoms, first, n, plane, values });
         };
         let virial = want.contains(Properties::VIRIAL);
         self.partial.resize(n[2] / 2 + 1, (0.0, Mat3::zeros()));
         let partial = Slots(self.partial.as_mut_ptr());
         let strain = virial.then_some((self.interaction, self.alpha));
-        let change = |third: usize, plane: &mut [C]| {
+        let change = |third: usize, plane: &mut [Complex<T>]| {
             let sums = influence.apply(waves, n, third, plane, strain);
             // SAFETY: each third index is treated once, and there is a slot for each
             unsafe { partial.write(third, sums) };
@@ -246,7 +273,7 @@ impl PmeSum {
         let values = grid.real();
         self.received.par_chunks_mut(256).enumerate().for_each(|(b, received)| {
             let atoms = &atoms[b * 256..b * 256 + received.len()];
-            simd::run(level, Gather::<P> { atoms, n, values, received });
+            run_octets(level, Gather::<T, P> { atoms, n, values, received });
         });
         // d/dr = h⁻ᵀ (n d/du)
         let to_cartesian = waves.h_inv.transpose() * Mat3::from_diagonal(&Vec3::from(n.map(|n| n as f64)));
@@ -281,14 +308,14 @@ fn signed(m: usize, n: usize) -> f64 {
     if 2 * m > n { m as f64 - n as f64 } else { m as f64 }
 }
 
-impl Influence {
+impl<T: Mesh> Influence<T> {
     fn prepare(&mut self, waves: &Waves<'_>, n: [usize; 3], alpha: f64, of: Interaction, order: usize) {
         if self.valid_for == Some((*waves.h, n)) {
             return;
         }
         if self.valid_for.is_none_or(|(_, before)| before != n) {
             self.moduli = n.map(|n| moduli(order, n));
-            self.g.resize(n[0] * n[1] * (n[2] / 2 + 1), 0.0);
+            self.g.resize(n[0] * n[1] * (n[2] / 2 + 1), T::default());
         }
         self.valid_for = Some((*waves.h, n));
         let b = 2.0 * PI * waves.h_inv.transpose();
@@ -301,7 +328,7 @@ impl Influence {
                 for (first, g) in row.iter_mut().enumerate() {
                     let k2 = (base + b.column(0) * signed(first, n[0])).norm_squared();
                     let m = m23 * moduli[0][first];
-                    *g = if m > 0.0 { m * of.influence(k2, alpha, volume) } else { 0.0 };
+                    *g = rounded(if m > 0.0 { m * of.influence(k2, alpha, volume) } else { 0.0 });
                 }
             }
         });
@@ -312,7 +339,7 @@ impl Influence {
         waves: &Waves<'_>,
         n: [usize; 3],
         third: usize,
-        plane: &mut [C],
+        plane: &mut [Complex<T>],
         virial: Option<(Interaction, f64)>,
     ) -> (f64, Mat3) {
         let b = 2.0 * PI * waves.h_inv.transpose();
@@ -321,8 +348,8 @@ impl Influence {
         for (second, row) in plane.chunks_exact_mut(n[0]).enumerate() {
             let base = b * Vec3::new(0.0, signed(second, n[1]), third as f64);
             for (first, (x, g)) in row.iter_mut().zip(&g[second * n[0]..]).enumerate() {
-                let e = g * x.norm_sqr();
-                *x *= *g;
+                let e = wide(*g * x.norm_sqr());
+                *x = x.scale(*g);
                 energy += e;
                 if let Some((of, alpha)) = virial
                     && e != 0.0
@@ -345,36 +372,36 @@ impl Influence {
 }
 
 /// Spreads the charges on one plane.
-struct Fill<'a, const P: usize> {
-    atoms: &'a [Spread],
+struct Fill<'a, T, const P: usize> {
+    atoms: &'a [Spread<T>],
     first: &'a [u32],
     n: [usize; 3],
     plane: usize,
-    values: &'a mut [f64],
+    values: &'a mut [T],
 }
 
+/// Eight numbers from a place of the grid on.
 #[inline(always)]
-fn read<V: Lanes>(values: &[f64], at: usize) -> V {
-    V::from_array(values[at..at + LANES].try_into().expect("eight numbers"))
+fn eight<T>(values: &[T], at: usize) -> &[T; PAD] {
+    values[at..at + PAD].first_chunk().expect("eight numbers")
 }
 
-impl<const P: usize> Kernel for Fill<'_, P> {
-    type Output = ();
+impl<T: Mesh, const P: usize> OctetKernel<T> for Fill<'_, T, P> {
     #[inline(always)]
-    fn run<V: Lanes>(self) {
+    fn run<V: Octet<T>>(self) {
         let Self { atoms, first, n, plane, values } = self;
         let row = n[2] + PAD;
-        values.fill(0.0);
+        values.fill(T::default());
         for l in 0..P {
             // atoms whose l-th plane this is
             let from = (plane + n[0] - l) % n[0];
             for a in &atoms[first[from] as usize..first[from + 1] as usize] {
-                let z = V::from_array(a.z);
+                let z = V::load(&a.z);
                 let mut y = a.start[1] as usize;
                 for m in 0..P {
                     let at = y * row + a.start[2] as usize;
-                    let sum = V::splat(a.x[l] * a.y[m]).mul_add(z, read(values, at));
-                    values[at..at + LANES].copy_from_slice(&sum.to_array());
+                    let to = values[at..at + PAD].first_chunk_mut().expect("eight numbers");
+                    V::all(a.x[l] * a.y[m]).fused(z, V::load(to)).store(to);
                     y = if y + 1 == n[1] { 0 } else { y + 1 };
                 }
             }
@@ -383,49 +410,51 @@ impl<const P: usize> Kernel for Fill<'_, P> {
 }
 
 /// Potential and its derivatives at atoms.
-struct Gather<'a, const P: usize> {
-    atoms: &'a [Spread],
+struct Gather<'a, T, const P: usize> {
+    atoms: &'a [Spread<T>],
     n: [usize; 3],
-    values: &'a [f64],
+    values: &'a [T],
     received: &'a mut [Received],
 }
 
-impl<const P: usize> Kernel for Gather<'_, P> {
-    type Output = ();
+impl<T: Mesh, const P: usize> OctetKernel<T> for Gather<'_, T, P> {
     #[inline(always)]
-    fn run<V: Lanes>(self) {
+    fn run<V: Octet<T>>(self) {
         let Self { atoms, n, values, received } = self;
         let row = n[2] + PAD;
         for (a, r) in atoms.iter().zip(received) {
-            let ((wx, dx), (wy, dy)) = (weights::<P>(a.w[0]), weights::<P>(a.w[1]));
+            let ((wx, dx), (_, dy)) = (weights::<P>(a.w[0]), weights::<P>(a.w[1]));
             let dz = weights::<P>(a.w[2]).1;
-            let mut slope_z = [0.0; LANES];
-            slope_z[..P].copy_from_slice(&dz);
-            let zero = V::splat(0.0);
+            let mut slope_z = [T::default(); PAD];
+            for k in 0..P {
+                slope_z[k] = rounded(dz[k]);
+            }
+            let zero = V::all(T::default());
             let (mut plain, mut along_x, mut along_y) = (zero, zero, zero);
             let mut x = a.start[0] as usize;
             for l in 0..P {
                 let mut y = a.start[1] as usize;
                 let (mut value, mut slope) = (zero, zero);
                 for m in 0..P {
-                    let t = read::<V>(values, (x * n[1] + y) * row + a.start[2] as usize);
-                    value = V::splat(wy[m]).mul_add(t, value);
-                    slope = V::splat(dy[m]).mul_add(t, slope);
+                    let t = V::load(eight(values, (x * n[1] + y) * row + a.start[2] as usize));
+                    value = V::all(a.y[m]).fused(t, value);
+                    slope = V::all(rounded(dy[m])).fused(t, slope);
                     y = if y + 1 == n[1] { 0 } else { y + 1 };
                 }
-                plain = V::splat(wx[l]).mul_add(value, plain);
-                along_x = V::splat(dx[l]).mul_add(value, along_x);
-                along_y = V::splat(wx[l]).mul_add(slope, along_y);
+                let wx = V::all(rounded(wx[l]));
+                plain = wx.fused(value, plain);
+                along_x = V::all(rounded(dx[l])).fused(value, along_x);
+                along_y = wx.fused(slope, along_y);
                 x = if x + 1 == n[0] { 0 } else { x + 1 };
             }
-            let (z, dz) = (V::from_array(a.z), V::from_array(slope_z));
-            r.potential = (plain * z).sum();
-            r.slope = [(along_x * z).sum(), (along_y * z).sum(), (plain * dz).sum()];
+            let (z, dz) = (V::load(&a.z), V::load(&slope_z));
+            r.potential = wide((plain * z).total());
+            r.slope = [(along_x * z).total(), (along_y * z).total(), (plain * dz).total()].map(wide);
         }
     }
 }
 
-impl Reciprocal for PmeSum {
+impl<T: Mesh> Reciprocal for PmeSum<T> {
     fn prepare(&mut self, h: &Mat3, _h_inv: &Mat3) {
         let n = self.points(h);
         if self.grid.as_ref().is_none_or(|g| g.size() != n) {
@@ -445,7 +474,8 @@ impl Reciprocal for PmeSum {
             (GridRule::Fixed(n), None) => format!("grid {n:?}"),
             (GridRule::Spacing(s), None) => format!("grid spacing at most {s:.4}"),
         };
-        format!("smooth particle-mesh Ewald, {grid}, splines of order {}", self.order.points())
+        let precision = if size_of::<T>() == 4 { " in single precision" } else { "" };
+        format!("smooth particle-mesh Ewald, {grid}{precision}, splines of order {}", self.order.points())
     }
     fn citations(&self) -> Vec<&'static str> {
         vec![

@@ -1,10 +1,10 @@
 //! The Coulomb interaction in an input file.
 use super::ewald_sum::EwaldSum;
 use super::exclusions::{Exclusions, ScaledPair};
-use super::long_range::LongRange;
+use super::long_range::{LongRange, Reciprocal};
 use super::pme::{GridRule, PmeSum, SplineOrder};
 use super::truncated::TruncatedCoulomb;
-use crate::BuildContext;
+use crate::{BuildContext, Precision};
 use caloron_engine::quantity::{EnergyLength, InverseLength, Length};
 use caloron_engine::{Cell, Potential, Quantity, SpecError, UnitSystem, units};
 use schemars::JsonSchema;
@@ -293,7 +293,20 @@ impl LongRange {
         constant: f64,
         exclusions: Exclusions,
     ) -> Self {
-        let sum = PmeSum::new(alpha, grid, order, constant);
-        Self::new("pme", alpha, cutoff, constant, exclusions, Box::new(sum))
+        let sum = Self::mesh(Precision::F64, alpha, grid, order, constant);
+        Self::new("pme", alpha, cutoff, constant, exclusions, sum)
+    }
+    /// The reciprocal part by particle-mesh Ewald with a grid of a precision.
+    pub(crate) fn mesh(
+        precision: Precision,
+        alpha: f64,
+        grid: GridRule,
+        order: SplineOrder,
+        constant: f64,
+    ) -> Box<dyn Reciprocal> {
+        match precision {
+            Precision::F32 => Box::new(PmeSum::<f32>::new(alpha, grid, order, constant)),
+            Precision::F64 => Box::new(PmeSum::<f64>::new(alpha, grid, order, constant)),
+        }
     }
 }

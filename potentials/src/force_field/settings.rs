@@ -1,5 +1,6 @@
 //! From what a file and the input say about non-bonded pairs to the interaction.
 use super::model::{FileMethod, MolecularModel};
+use crate::Precision;
 use crate::electrostatics::{GridRule, SplineOrder};
 use crate::nonbonded::{Mesh, Method, NonBondedModel};
 use caloron_engine::{Cell, SpecError, units};
@@ -44,6 +45,8 @@ pub struct Overrides {
     pub dielectric: Option<f64>,
     /// Coulomb constant, eV Å.
     pub constant: Option<f64>,
+    /// Precision of the pairs within the cutoff.
+    pub precision: Precision,
 }
 
 /// The non-bonded interaction of a model in a cell.
@@ -142,6 +145,7 @@ pub fn non_bonded(
         switch,
         dispersion_correction: correction && periodic,
         constant: overrides.constant.or(file.constant).unwrap_or(units::COULOMB),
+        precision: overrides.precision,
     })
 }
 

@@ -2,6 +2,7 @@
 use super::lammps::LammpsStyles;
 use super::model::{Composition, FileMethod, MolecularModel};
 use super::settings::{Electrostatics, Overrides, non_bonded};
+use crate::Precision;
 use crate::bonded::Bonded;
 use crate::implicit::{Obc, ObcAtom, ObcModel};
 use crate::nonbonded::NonBonded;
@@ -54,6 +55,10 @@ pub struct ForceFieldSpec {
     pub order: Option<usize>,
     /// Relative permittivity beyond the cutoff of a reaction field. Default: that of the file, else 78.3.
     pub dielectric: Option<f64>,
+    /// Precision of the pairs within the cutoff: `f64` (default), or `f32` for molecules in boxes: faster, with relative errors of the
+    /// forces of about 1e-6. Sums, lattice sums, all other terms and the state are in double precision with both.
+    #[serde(default)]
+    pub precision: Precision,
     /// Implicit solvent for the radii that an AMBER file holds. Default: none (an OpenMM file names its own).
     pub implicit_solvent: Option<ImplicitSolventSpec>,
     /// Coulomb constant e²/(4 π ε0). Default: that of the program the file belongs to.
@@ -197,6 +202,7 @@ impl ForceFieldSpec {
             order: self.order,
             dielectric: self.dielectric,
             constant: self.coulomb_constant.map(Quantity::internal),
+            precision: self.precision,
         }
     }
     fn solvent(&self, model: &MolecularModel) -> Result<Option<ObcModel>, SpecError> {

@@ -1,5 +1,5 @@
 //! Where a learned potential runs: the kernels of this crate on the processor, or its candle module on a CUDA device.
-use super::chgnet::Precision;
+use crate::Precision;
 use caloron_engine::SpecError;
 use candle_core::{DType, Device};
 use schemars::JsonSchema;

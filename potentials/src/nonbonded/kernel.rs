@@ -2,7 +2,7 @@
 //!
 //! Each row holds the neighbours of one atom in three parts: those with a Lennard-Jones interaction alone, with both,
 //! and with charges alone, so that hydrogen atoms without a van der Waals radius cost no more than they must.
-use super::rows::{Block, PARTS};
+use super::rows::Block;
 use crate::electrostatics::PairForm;
 use crate::simd::{self, Kernel, LANES, Lanes};
 use caloron_engine::neighbors::Site;
@@ -48,7 +48,7 @@ pub(super) struct Field<'a, F> {
     /// Positions with charges; the last is far away and neutral.
     pub sites: &'a [Site],
     /// Type of each site.
-    pub types: &'a [f64],
+    pub kinds: &'a [u16],
     pub table: &'a Table,
 }
 
@@ -75,12 +75,13 @@ struct Row<'a, F, V, const LJ: u8, const VIRIAL: bool> {
 }
 
 impl<F: PairForm, V: Lanes, const LJ: u8, const VIRIAL: bool> Row<'_, F, V, LJ, VIRIAL> {
-    /// Adds the pairs with the sites of `indices`, which are a multiple of [`LANES`] and within the sites.
+    /// Adds the pairs with the sites of `indices`, which are a multiple of [`LANES`] and within the sites; `kinds` are their
+    /// types, where the dispersion counts.
     #[inline(always)]
-    fn add<const DISPERSION: bool, const CHARGES: bool>(&mut self, indices: &[u32]) {
+    fn add<const DISPERSION: bool, const CHARGES: bool>(&mut self, indices: &[u32], kinds: &[u16]) {
         let f = self.field;
         let limit = V::splat(f.cutoff2);
-        for chunk in indices.chunks_exact(LANES) {
+        for (n, chunk) in indices.chunks_exact(LANES).enumerate() {
             // SAFETY: rows hold indices of sites or of the dummy behind them
             let [x, y, z, q] = unsafe { V::load_sites(f.sites.as_ptr(), chunk.as_ptr()) };
             let d = [x - self.at[0], y - self.at[1], z - self.at[2]];
@@ -95,7 +96,7 @@ impl<F: PairForm, V: Lanes, const LJ: u8, const VIRIAL: bool> Row<'_, F, V, LJ, 
                 self.coulomb = self.coulomb + V::keep(inside, qq * phi);
             }
             if DISPERSION {
-                let (u, slope) = self.lennard_jones(chunk, r2);
+                let (u, slope) = self.lennard_jones(&kinds[n * LANES..(n + 1) * LANES], r2);
                 g = g + slope;
                 self.lennard_jones = self.lennard_jones + V::keep(inside, u);
             }
@@ -123,9 +124,12 @@ impl<F: PairForm, V: Lanes, const LJ: u8, const VIRIAL: bool> Row<'_, F, V, LJ, 
     }
     /// u and -u'(r)/r.
     #[inline(always)]
-    fn lennard_jones(&self, chunk: &[u32], r2: V) -> (V, V) {
+    fn lennard_jones(&self, kinds: &[u16], r2: V) -> (V, V) {
         let f = self.field;
-        let index: [f64; LANES] = std::array::from_fn(|k| f.types[chunk[k] as usize]);
+        let mut index = [0.0; LANES];
+        for (to, kind) in index.iter_mut().zip(kinds) {
+            *to = f64::from(*kind);
+        }
         let kind = V::from_array(index);
         let (c12, c6) = (self.number(0, kind), self.number(1, kind));
         let s = V::splat(1.0) / r2;
@@ -168,7 +172,7 @@ impl<F: PairForm, const LJ: u8, const VIRIAL: bool> Kernel for Rows<'_, F, LJ, V
         for (k, sum) in sums.iter_mut().enumerate() {
             let site = centers[k] as usize;
             let center = field.sites[site];
-            let kind = field.types[site] as usize;
+            let kind = usize::from(field.kinds[site]);
             let mut row = Row::<F, V, LJ, VIRIAL> {
                 field: &field,
                 at: simd::splats(center.position),
@@ -179,10 +183,10 @@ impl<F: PairForm, const LJ: u8, const VIRIAL: bool> Kernel for Rows<'_, F, LJ, V
                 coulomb: zero,
                 virial: [zero; 6],
             };
-            let parts: [&[u32]; PARTS] = block.row(k);
-            row.add::<true, false>(parts[0]);
-            row.add::<true, true>(parts[1]);
-            row.add::<false, true>(parts[2]);
+            let ([a, b, c], [kinds_a, kinds_b]) = block.row(k);
+            row.add::<true, false>(a, kinds_a);
+            row.add::<true, true>(b, kinds_b);
+            row.add::<false, true>(c, &[]);
             sum.force = simd::sums(row.force).map(|f| -f);
             sum.lennard_jones = 0.5 * row.lennard_jones.sum();
             sum.coulomb = 0.5 * row.coulomb.sum();

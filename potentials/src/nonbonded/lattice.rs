@@ -9,7 +9,7 @@ use caloron_engine::{Input, Outputs, Properties};
 /// Source: U. Essmann et al., J. Chem. Phys. 103, 8577 (1995), doi:10.1063/1.470117; C. L. Wennberg, T. Murtola, B. Hess,
 /// E. Lindahl, J. Chem. Theory Comput. 9, 3527 (2013), doi:10.1021/ct400140n.
 pub(super) struct DispersionSum {
-    sum: PmeSum,
+    sum: PmeSum<f64>,
     beta: f64,
     /// sqrt(c6) of each atom.
     coefficients: Vec<f64>,

@@ -1,4 +1,5 @@
 //! What the non-bonded interaction of a force field is made of.
+use crate::Precision;
 use crate::electrostatics::{GridRule, SplineOrder};
 
 /// Lennard-Jones numbers of every pair of types, u = c12/r¹² - c6/r⁶.
@@ -157,4 +158,6 @@ pub struct NonBondedModel {
     pub dispersion_correction: bool,
     /// Coulomb constant, eV Å.
     pub constant: f64,
+    /// Precision of the pairs within the cutoff.
+    pub precision: Precision,
 }

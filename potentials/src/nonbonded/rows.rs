@@ -1,101 +1,87 @@
 //! Rows of neighbours without the excluded pairs, sorted by what interacts.
+use super::sorter::{Partners, Sorter, Takes};
 use crate::electrostatics::{Exclusions, Nearest};
-use crate::simd::LANES;
+use crate::simd::Level;
 use caloron_engine::{Input, Vec3};
 use std::ops::Range;
 
 /// Parts of a row: Lennard-Jones alone, both, charges alone.
 pub(super) const PARTS: usize = 3;
+/// The first parts, with a Lennard-Jones interaction.
+pub(super) const DISPERSION_PARTS: usize = 2;
 /// Rows of one block.
 pub(super) const ROWS: usize = 64;
 
-/// What an atom takes part in, as bits.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Takes(u8);
-
-impl Takes {
-    const DISPERSION: u8 = 1;
-    const CHARGE: u8 = 2;
-    pub fn new(dispersion: bool, charge: bool) -> Self {
-        Self((u8::from(dispersion) * Self::DISPERSION) | (u8::from(charge) * Self::CHARGE))
-    }
+/// What rows are filled from.
+#[derive(Clone, Copy)]
+pub(super) struct Filling<'a> {
+    /// What each site takes part in.
+    pub takes: &'a [Takes],
+    /// Type of each site, and of the dummy behind them.
+    pub kinds: &'a [u16],
+    pub exclusions: &'a Exclusions,
+    /// Lanes of the kernel.
+    pub width: usize,
+    pub level: Level,
 }
 
-/// Sorts the neighbours of a centre into the parts of its row.
-#[derive(Clone, Debug, Default)]
-struct Sorter {
-    parts: [Vec<u32>; PARTS],
-    count: [usize; PARTS],
-}
-
-impl Sorter {
-    /// Begins a row of at most so many neighbours.
-    fn begin(&mut self, most: usize) {
-        self.count = [0; PARTS];
-        for part in &mut self.parts {
-            if part.len() < most {
-                part.resize(most, 0);
-            }
-        }
-    }
-    /// Adds a neighbour by what it and the centre take part in: written to every part, counted in one, which needs no
-    /// branch. To be called at most as often as announced.
-    #[inline]
-    fn add(&mut self, site: u32, center: Takes, other: Takes) {
-        const BOTH: u8 = Takes::DISPERSION | Takes::CHARGE;
-        let shared = center.0 & other.0;
-        for (p, kind) in [Takes::DISPERSION, BOTH, Takes::CHARGE].into_iter().enumerate() {
-            self.parts[p][self.count[p]] = site;
-            self.count[p] += usize::from(shared == kind);
-        }
-    }
-}
-
-/// The rows of up to [`ROWS`] centres; every part is filled up to a multiple of [`LANES`] with the dummy site.
+/// The rows of up to [`ROWS`] centres; every part is filled up to a multiple of the lanes with the dummy site.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Block {
     entries: Vec<u32>,
     /// Ends of the parts of each row.
     ends: Vec<[u32; PARTS]>,
+    /// Types of the entries with a Lennard-Jones interaction.
+    kinds: Vec<u16>,
+    /// Ends of the types of each row.
+    kind_ends: Vec<u32>,
 }
 
 impl Block {
     pub fn clear(&mut self) {
         self.entries.clear();
         self.ends.clear();
+        self.kinds.clear();
+        self.kind_ends.clear();
     }
     /// Adds a row.
-    fn push(&mut self, sorted: &Sorter, dummy: u32) {
-        let ends = std::array::from_fn(|p| {
-            self.entries.extend_from_slice(&sorted.parts[p][..sorted.count[p]]);
-            self.entries.resize(self.entries.len().next_multiple_of(LANES), dummy);
-            self.entries.len() as u32
-        });
+    fn push(&mut self, sorted: &Sorter, filling: &Filling<'_>) {
+        let dummy = filling.takes.len() as u32;
+        let mut ends = [0; PARTS];
+        for (p, end) in ends.iter_mut().enumerate() {
+            let part = sorted.part(p);
+            self.entries.extend_from_slice(part);
+            let filled = self.entries.len().next_multiple_of(filling.width);
+            if p < DISPERSION_PARTS {
+                self.kinds.extend(part.iter().map(|s| filling.kinds[*s as usize]));
+                let more = filled - self.entries.len();
+                self.kinds.extend(std::iter::repeat_n(filling.kinds[dummy as usize], more));
+            }
+            self.entries.resize(filled, dummy);
+            *end = filled as u32;
+        }
         self.ends.push(ends);
+        self.kind_ends.push(self.kinds.len() as u32);
     }
-    /// The parts of row k.
+    /// The parts of row k, and the types of those with a Lennard-Jones interaction.
     #[inline(always)]
-    pub fn row(&self, k: usize) -> [&[u32]; PARTS] {
-        let first = if k == 0 { 0 } else { self.ends[k - 1][PARTS - 1] };
+    pub fn row(&self, k: usize) -> ([&[u32]; PARTS], [&[u16]; DISPERSION_PARTS]) {
+        let (first, kinds) =
+            if k == 0 { (0, 0) } else { (self.ends[k - 1][PARTS - 1], self.kind_ends[k - 1]) };
         let [a, b, c] = self.ends[k];
         let part = |from: u32, to: u32| &self.entries[from as usize..to as usize];
-        [part(first, a), part(a, b), part(b, c)]
+        let (both, middle) = (&self.kinds[kinds as usize..self.kind_ends[k] as usize], (a - first) as usize);
+        ([part(first, a), part(a, b), part(b, c)], [&both[..middle], &both[middle..]])
     }
 }
 
-/// Fills a block with the rows of `centers` of the neighbour list; `takes` says what each site takes part in.
-pub(super) fn from_list(
-    block: &mut Block,
-    centers: Range<usize>,
-    input: &Input<'_>,
-    takes: &[Takes],
-    exclusions: &Exclusions,
-) {
+/// Fills a block with the rows of `centers` of the neighbour list.
+pub(super) fn from_list(block: &mut Block, centers: Range<usize>, input: &Input<'_>, filling: &Filling<'_>) {
+    let Filling { takes, exclusions, .. } = *filling;
     block.clear();
     let (list, positions) = (input.neighbors, input.positions);
     let nearest = Nearest::new(input.cell);
     let sites = list.sites();
-    let dummy = sites.len() as u32;
     let mut sorter = Sorter::default();
     // the nearest images of the partners of a centre: atom and vector
     let mut near: Vec<(u32, Vec3)> = Vec::new();
@@ -115,38 +101,27 @@ pub(super) fn from_list(
                 (d - near[n].1).norm_squared() < 1e-6
             })
         };
-        // a bit for the last digits of each partner: most neighbours need no search
-        let some = near.iter().fold(0u64, |bits, (j, _)| bits | 1 << (j % 64));
-        let row = list.row(k);
-        sorter.begin(row.len());
-        for &s in row {
-            if some >> (list.atom(s) % 64) & 1 == 0 || !excluded(s) {
-                sorter.add(s, takes[center as usize], takes[s as usize]);
-            }
-        }
-        block.push(&sorter, dummy);
+        let mut some = Partners::default();
+        near.iter().for_each(|(j, _)| some.add(*j as usize));
+        // SAFETY: rows of the list hold indices of its sites
+        unsafe { sorter.sort(filling.level, list.row(k), takes, takes[center as usize], some, excluded) };
+        block.push(&sorter, filling);
     }
 }
 
 /// Fills the block of the atoms from `first` on with all other atoms of an open system.
-pub(super) fn all_pairs(
-    block: &mut Block,
-    first: usize,
-    count: usize,
-    takes: &[Takes],
-    exclusions: &Exclusions,
-) {
+pub(super) fn all_pairs(block: &mut Block, first: usize, count: usize, filling: &Filling<'_>) {
+    let Filling { takes, exclusions, .. } = *filling;
     block.clear();
-    let dummy = takes.len() as u32;
+    let atoms = takes.len() as u32;
     let mut sorter = Sorter::default();
+    let mut others = Vec::with_capacity(takes.len());
     for i in first..first + count {
         let mut partners = exclusions.partners(i).iter().map(|p| p.atom).peekable();
-        sorter.begin(takes.len());
-        for j in 0..dummy {
-            if partners.next_if_eq(&j).is_none() && j as usize != i {
-                sorter.add(j, takes[i], takes[j as usize]);
-            }
-        }
-        block.push(&sorter, dummy);
+        others.clear();
+        others.extend((0..atoms).filter(|j| partners.next_if_eq(j).is_none() && *j as usize != i));
+        // SAFETY: these are the atoms
+        unsafe { sorter.sort(filling.level, &others, takes, takes[i], Partners::default(), |_| false) };
+        block.push(&sorter, filling);
     }
 }

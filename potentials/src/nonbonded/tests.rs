@@ -1,7 +1,8 @@
 use super::*;
+use crate::Precision;
 use crate::electrostatics::{GridRule, SplineOrder};
 use caloron_engine::testing::{Check, Options, check_potential};
-use caloron_engine::{Species, State, System};
+use caloron_engine::{Species, State, System, Vec3};
 
 /// Molecules of three atoms on a disturbed lattice, three types of which one has no Lennard-Jones interaction.
 fn model(method: Method, cutoff: f64, switch: Option<f64>) -> (NonBondedModel, Vec<Vec3>) {
@@ -35,6 +36,7 @@ fn model(method: Method, cutoff: f64, switch: Option<f64>) -> (NonBondedModel, V
         switch,
         dispersion_correction,
         constant,
+        precision: Precision::F64,
     };
     (model, positions)
 }
@@ -118,14 +120,61 @@ fn lattice_sums_of_the_dispersion_do_not_depend_on_the_splitting() {
 fn all_levels_give_the_same_bits() {
     let cell = Cell::orthorhombic(9.6, 9.4, 9.5).unwrap();
     let lj_pme = Method::LjPme { charges: mesh(0.55), dispersion: mesh(0.5) };
-    for (method, switch) in [(Method::Pme(mesh(0.6)), Some(4.0)), (Method::Cut, None), (lj_pme, None)] {
-        let (model, positions) = model(method, 6.0, switch);
+    for (method, switch, precision) in [
+        (Method::Pme(mesh(0.6)), Some(4.0), Precision::F64),
+        (Method::Cut, None, Precision::F64),
+        (lj_pme, None, Precision::F64),
+        (Method::Pme(mesh(0.5)), Some(4.0), Precision::F32),
+        (Method::Cut, None, Precision::F32),
+    ] {
+        let (mut model, positions) = model(method, 6.0, switch);
+        model.precision = precision;
         let mut potential = NonBonded::new(&model, &cell).unwrap();
         let best = evaluate(&mut potential, &positions, &cell);
         potential.set_level(Level::Portable);
         let plain = evaluate(&mut potential, &positions, &cell);
         assert_eq!(best.energy.to_bits(), plain.energy.to_bits());
         assert!(best.forces == plain.forces && best.virial == plain.virial);
+    }
+}
+
+#[test]
+fn single_precision_is_close_to_double() {
+    let cell = Cell::from_lengths_angles([9.6, 9.4, 9.5], [80.0, 95.0, 85.0]).unwrap();
+    let field = Method::ReactionField { dielectric: 60.0 };
+    for (method, switch, scale) in [
+        (Method::Pme(mesh(0.5)), Some(4.0), 1),
+        (Method::Ewald { alpha: 0.5, wave_cutoff: 6.0 }, None, 3),
+        (field, Some(4.5), 1),
+        (Method::Cut, None, 12),
+    ] {
+        let (mut model, mut positions) = model(method, 6.0, switch);
+        // more types than fit one register, or two
+        let own: Vec<[f64; 2]> =
+            (0..3 * scale).map(|k| [[2.9, 0.0065], [2.4, 0.01], [0.0, 0.0]][k % 3]).collect();
+        model.lennard_jones = LennardJonesTypes::mixed(&own, Combination::LorentzBerthelot);
+        for (i, t) in model.types.iter_mut().enumerate() {
+            *t += 3 * (i % scale) as u32;
+        }
+        let double = evaluate(&mut NonBonded::new(&model, &cell).unwrap(), &positions, &cell);
+        model.precision = Precision::F32;
+        let mut potential = NonBonded::new(&model, &cell).unwrap();
+        assert!(potential.single_precision());
+        let single = evaluate(&mut potential, &positions, &cell);
+        let size = double.forces.iter().map(|f| f.norm()).fold(0.0, f64::max);
+        let error = single.forces.iter().zip(&double.forces).map(|(f, g)| (f - g).norm()).fold(0.0, f64::max);
+        assert!(error < 1e-6 * size && error > 0.0, "{method:?}: {error:e} of {size}");
+        assert!((single.energy - double.energy).abs() < 1e-6 * double.energy.abs().max(10.0), "{method:?}");
+        assert!((single.virial - double.virial).norm() < 1e-6 * double.virial.norm(), "{method:?}");
+        // the vectors of pairs keep their accuracy far from the origin, and pairs their balance
+        positions.iter_mut().for_each(|r| *r += cell.matrix() * Vec3::new(300.0, -200.0, 40.0));
+        let far = evaluate(&mut potential, &positions, &cell);
+        let error = far.forces.iter().zip(&double.forces).map(|(f, g)| (f - g).norm()).fold(0.0, f64::max);
+        assert!(error < 1e-6 * size, "{method:?} far away: {error:e} of {size}");
+        if !matches!(method, Method::Pme(_)) {
+            let sum = single.forces.iter().fold(Vec3::zeros(), |s, f| s + f);
+            assert!(sum.norm() < 1e-6 * size, "{method:?}: net force {sum}");
+        }
     }
 }
 
@@ -159,6 +208,14 @@ fn impossible_models_are_refused() {
     assert!(check(|m| m.exceptions.push(m.exceptions[0])).contains("twice"));
     assert!(check(|m| m.cutoff = -1.0).contains("cutoff"));
     assert!(check(|m| m.switch = Some(5.0)).contains("switching"));
+    let refused = |change: fn(&mut NonBondedModel)| {
+        let (mut model, _) = model(Method::Cut, 4.0, None);
+        model.precision = Precision::F32;
+        change(&mut model);
+        NonBonded::new(&model, &cell).err().unwrap().to_string()
+    };
+    assert!(refused(|m| m.method = Method::NoCutoff).contains("single precision"));
+    assert!(refused(|m| m.method = Method::Pme(mesh(0.9))).contains("tolerance"));
     assert!(check(|m| m.charges.truncate(80)).contains("80 charges for 81 atoms"));
     let (m, positions) = model(Method::NoCutoff, 0.0, None);
     let mut potential = NonBonded::new(&m, &cell).unwrap();

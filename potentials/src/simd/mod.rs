@@ -8,6 +8,8 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod functions;
+mod octet;
+mod points;
 mod portable;
 mod single;
 mod vector;
@@ -17,6 +19,8 @@ pub use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 pub use avx512::Avx512;
 pub use functions::{exp, ln, sin_cos};
+pub use octet::{OCTET, Octet, OctetKernel, Octets, run_octets};
+pub use points::{PairKernel, Pairs, Point, WIDE, run_pairs};
 pub use portable::Portable;
 pub use single::PortableSingle;
 #[cfg(target_arch = "x86_64")]

@@ -11,7 +11,7 @@ const GUESS: u32 = 0x7EF3_11C7;
 
 /// Sixteen numbers in an array.
 #[derive(Clone, Copy, Debug)]
-pub struct PortableSingle([f32; N]);
+pub struct PortableSingle(pub(super) [f32; N]);
 
 impl PortableSingle {
     #[inline(always)]
@@ -94,11 +94,11 @@ mod x86 {
 
     /// Sixteen numbers in a 512-bit register. Use it only where AVX-512 (F, DQ, VL) is enabled.
     #[derive(Clone, Copy, Debug)]
-    pub struct Avx512Single(__m512);
+    pub struct Avx512Single(pub(in crate::simd) __m512);
 
     /// Sixteen numbers in two 256-bit registers. Use it only where AVX2 and FMA are enabled.
     #[derive(Clone, Copy, Debug)]
-    pub struct Avx2Single(__m256, __m256);
+    pub struct Avx2Single(pub(in crate::simd) __m256, pub(in crate::simd) __m256);
 
     macro_rules! operator {
         ($trait:ident, $name:ident, $wide:ident, $narrow:ident) => {

@@ -16,6 +16,7 @@ use super::device::{self, DeviceSpec, rows_of_three};
 use super::domain::domain;
 use super::graph::Graph;
 use crate::BuildContext;
+pub use crate::Precision;
 use crate::simd::{Level, Real};
 use bonds::Bonds;
 use caloron_engine::{
@@ -35,17 +36,6 @@ const NAME: &str = "chgnet";
 
 /// The weights of CHGNet 0.3.0 as its authors publish them (modified BSD licence, `data/chgnet-0.3.0.LICENSE`).
 static BUILT_IN: &[u8] = include_bytes!("../../../data/chgnet-0.3.0.safetensors");
-
-/// Precision of the network. Geometry, sums over atoms and results are in double precision with both.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Precision {
-    /// Single precision, as the original program runs; forces are good to about 1e-5 eV/Å.
-    F32,
-    /// Double precision.
-    #[default]
-    F64,
-}
 
 /// CHGNet, a graph neural network for crystals of 94 elements (periodic table up to plutonium) that also gives magnetic moments.
 ///

@@ -14,11 +14,11 @@ pub use model::Model;
 pub use reference::Reference;
 
 use super::checkpoint::{Fault, ModelFile};
-pub use super::chgnet::Precision;
 use super::domain::domain;
 use super::fused::potential::{About, GraphPotential, Kernel};
 use super::other_architecture;
 use crate::BuildContext;
+pub use crate::Precision;
 use crate::many_body::files::map_species;
 use caloron_engine::error::nearest;
 use caloron_engine::{SpecError, UnitSystem};
