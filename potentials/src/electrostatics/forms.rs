@@ -137,7 +137,7 @@ impl PairForm for Damped {
 /// Number of coefficients of [`Smooth`].
 const TERMS: usize = 24;
 
-/// φ(r) = erfc(α r)/r as 1/r less its smooth part, for distances up to a cutoff R with (α R)² below [`Expansion::LARGEST`]:
+/// φ(r) = erfc(α r)/r as 1/r less its smooth part, for distances up to a cutoff R with (α R)² below [`Smooth::LARGEST`]:
 ///
 /// φ = 1/r - α V(α² r²), -φ'/r = 1/r³ + 2 α³ V'(α² r²), V(t) = erf(√t)/√t.
 ///
@@ -166,14 +166,11 @@ pub struct Expansion {
 }
 
 impl Expansion {
-    /// The largest (α R)² that [`Smooth`] is accurate for.
-    pub const LARGEST: f64 = 9.5;
-
-    /// For a splitting parameter and a cutoff; `None` when their product is too large. The Chebyshev expansion is cut after
-    /// `terms` terms.
+    /// For a splitting parameter and a cutoff; `None` when their product is not positive. The Chebyshev expansion is cut after
+    /// `terms` terms; the larger (α R)², the more are needed.
     pub fn new(alpha: f64, cutoff: f64, terms: usize) -> Option<Self> {
         let t_max = (alpha * cutoff).powi(2);
-        if t_max.is_nan() || t_max <= 0.0 || t_max > Self::LARGEST {
+        if t_max.is_nan() || t_max <= 0.0 {
             return None;
         }
         const NODES: usize = 48;
@@ -213,8 +210,14 @@ impl Expansion {
 }
 
 impl Smooth {
+    /// The largest (α R)² it is accurate for.
+    pub const LARGEST: f64 = 9.5;
+
     /// For a splitting parameter and a cutoff; `None` when their product is too large.
     pub fn new(alpha: f64, cutoff: f64) -> Option<Self> {
+        if (alpha * cutoff).powi(2) > Self::LARGEST {
+            return None;
+        }
         let Expansion { scale, value, slope } = Expansion::new(alpha, cutoff, TERMS)?;
         Some(Self { scale, value: value.try_into().ok()?, slope: slope.try_into().ok()? })
     }

@@ -10,9 +10,12 @@ use crate::simd::{Level, PairKernel, Pairs, Point, WIDE, run_pairs};
 use caloron_engine::{NeighborList, SpecError};
 use rayon::prelude::*;
 
-/// Terms of the smooth part of the screened interaction; 2 are enough for a reaction field.
-const SCREENED: usize = 15;
+/// Terms of the smooth part of the interaction: of a reaction field, and of a screened one up to the (α R)² that so many terms
+/// are accurate for.
 const RADIAL: usize = 2;
+const SHORT: usize = 13;
+const LONG: usize = 19;
+const LARGEST: [f64; 2] = [7.2, 13.0];
 /// Coordinates that a quantum of the smallest size can hold, in quanta.
 const FARTHEST: f64 = 1.125_899_906_842_624e15;
 /// Squared distances below this are taken for it, Å²: the filling of rows may lie anywhere.
@@ -37,7 +40,8 @@ impl<const N: usize> Form<N> {
 #[derive(Clone, Copy, Debug)]
 enum Charges {
     Radial(Form<RADIAL>),
-    Screened(Form<SCREENED>),
+    Short(Form<SHORT>),
+    Long(Form<LONG>),
 }
 
 /// c12 and c6 by pair of types: `values[(type i * 2 + number) * stride + type j]`; a type more than there are is that of
@@ -100,10 +104,17 @@ impl Single {
             Charges::Radial(form)
         };
         let screened = |alpha: f64| {
-            let e = Expansion::new(alpha, model.cutoff, SCREENED).ok_or_else(|| {
+            let size = (alpha * model.cutoff).powi(2);
+            let terms = if size <= LARGEST[0] { SHORT } else { LONG };
+            let e = Expansion::new(alpha, model.cutoff, terms).filter(|_| size <= LARGEST[1]);
+            let e = e.ok_or_else(|| {
                 wrong("so small a tolerance of the lattice sum has no form in single precision")
             })?;
-            Ok(Charges::Screened(Form::new(e.scale, &e.value, &e.slope)))
+            Ok(if terms == SHORT {
+                Charges::Short(Form::new(e.scale, &e.value, &e.slope))
+            } else {
+                Charges::Long(Form::new(e.scale, &e.value, &e.slope))
+            })
         };
         let charges = match model.method {
             Method::Cut => field(ReactionField::truncated()),
@@ -179,26 +190,24 @@ impl Single {
     }
     /// The sums of all rows.
     pub fn run(&self, level: Level, rows: &[Block], centers: &[u32], sums: &mut [Sum], virial: bool) {
+        let all = (level, rows, centers, sums);
         match (&self.charges, self.switch, virial) {
-            (Charges::Radial(f), Some(_), _) => self.all::<_, SWITCHED, true>(f, level, rows, centers, sums),
-            (Charges::Radial(f), None, _) => self.all::<_, PLAIN, true>(f, level, rows, centers, sums),
-            (Charges::Screened(f), Some(_), true) => {
-                self.all::<_, SWITCHED, true>(f, level, rows, centers, sums);
-            }
-            (Charges::Screened(f), Some(_), false) => {
-                self.all::<_, SWITCHED, false>(f, level, rows, centers, sums);
-            }
-            (Charges::Screened(f), None, true) => self.all::<_, PLAIN, true>(f, level, rows, centers, sums),
-            (Charges::Screened(f), None, false) => self.all::<_, PLAIN, false>(f, level, rows, centers, sums),
+            (Charges::Radial(f), Some(_), _) => self.all::<_, SWITCHED, true>(f, all),
+            (Charges::Radial(f), None, _) => self.all::<_, PLAIN, true>(f, all),
+            (Charges::Short(f), Some(_), true) => self.all::<_, SWITCHED, true>(f, all),
+            (Charges::Short(f), Some(_), false) => self.all::<_, SWITCHED, false>(f, all),
+            (Charges::Short(f), None, true) => self.all::<_, PLAIN, true>(f, all),
+            (Charges::Short(f), None, false) => self.all::<_, PLAIN, false>(f, all),
+            (Charges::Long(f), Some(_), true) => self.all::<_, SWITCHED, true>(f, all),
+            (Charges::Long(f), Some(_), false) => self.all::<_, SWITCHED, false>(f, all),
+            (Charges::Long(f), None, true) => self.all::<_, PLAIN, true>(f, all),
+            (Charges::Long(f), None, false) => self.all::<_, PLAIN, false>(f, all),
         }
     }
     fn all<const N: usize, const LJ: u8, const VIRIAL: bool>(
         &self,
         form: &Form<N>,
-        level: Level,
-        rows: &[Block],
-        centers: &[u32],
-        sums: &mut [Sum],
+        (level, rows, centers, sums): (Level, &[Block], &[u32], &mut [Sum]),
     ) {
         let few = sums.len() <= ROWS;
         let work = |(b, sums): (usize, &mut [Sum])| {

@@ -143,7 +143,9 @@ fn single_precision_is_close_to_double() {
     let cell = Cell::from_lengths_angles([9.6, 9.4, 9.5], [80.0, 95.0, 85.0]).unwrap();
     let field = Method::ReactionField { dielectric: 60.0 };
     for (method, switch, scale) in [
-        (Method::Pme(mesh(0.5)), Some(4.0), 1),
+        (Method::Pme(mesh(0.44)), Some(4.0), 1),
+        (Method::Pme(mesh(0.5)), None, 1),
+        (Method::Pme(mesh(0.6)), Some(4.0), 1),
         (Method::Ewald { alpha: 0.5, wave_cutoff: 6.0 }, None, 3),
         (field, Some(4.5), 1),
         (Method::Cut, None, 12),
