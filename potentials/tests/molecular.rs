@@ -121,6 +121,59 @@ fn hybrid_styles_of_lammps_have_its_energies_and_forces() {
     assert!(d < 1e-8, "{d:e}");
 }
 
+/// A CHARMM force field in AMBER's format, made by ParmEd: energies of every kind of term and forces by OpenMM
+/// (`data/force_fields/chamber.py`).
+#[test]
+fn charmm_force_fields_in_amber_files_have_the_energies_of_openmm() {
+    let text = std::fs::read_to_string(data("chamber.golden")).unwrap();
+    let (head, tail) = text.split_once("positions\n").unwrap();
+    let (positions, forces) = tail.split_once("forces\n").unwrap();
+    let golden: BTreeMap<&str, f64> = head
+        .lines()
+        .filter(|l| !l.starts_with('#'))
+        .map(|l| l.split_once(' ').unwrap())
+        .map(|(k, v)| (k, v.parse::<f64>().unwrap() * KJ_PER_MOL))
+        .collect();
+    let vectors = |text: &str, unit: f64| -> Vec<Vec3> {
+        let row = |l: &str| {
+            let x: Vec<f64> = l.split(' ').map(|x| x.parse::<f64>().unwrap() * unit).collect();
+            Vec3::new(x[0], x[1], x[2])
+        };
+        text.lines().map(row).collect()
+    };
+    let positions = vectors(positions, 1.0);
+    let mut spec = ForceFieldSpec { amber: Some(data("chamber.prmtop")), ..ForceFieldSpec::default() };
+    let model =
+        spec.read(Path::new(""), &mut vec![]).unwrap_or_else(|e| panic!("{} {:?}", e.message, e.hint));
+    // charges in units of CHARMM's constant are round numbers and add up to zero
+    assert!((model.charges[0] - 0.49).abs() < 1e-15, "{}", model.charges[0]);
+    assert!(model.charges.iter().sum::<f64>().abs() < 1e-13);
+    assert!((model.settings.constant.unwrap() - 332.0716 * KCAL_PER_MOL).abs() < 1e-12);
+    // OpenMM divides the charges of the file by those of AMBER instead and has a constant of its own
+    let theirs = 138.935_457_644_381_98 * KJ_PER_MOL * 10.0;
+    spec.coulomb_constant = Some(Quantity::new(theirs * 332.0716 / 18.2223f64.powi(2)));
+    let out = evaluate(&spec, &model, &positions, &Cell::open());
+    let own = energies(&out);
+    let pairs = golden["CustomNonbondedForce"] + golden["NonbondedForce"];
+    for (name, mine, theirs, limit) in [
+        ("bonds", own["energy_bonds"], golden["HarmonicBondForce"], 1e-10),
+        ("springs", own["energy_urey_bradley"], golden["UreyBradleyForce"], 1e-10),
+        ("angles", own["energy_angles"], golden["HarmonicAngleForce"], 1e-10),
+        ("dihedrals", own["energy_dihedrals"], golden["PeriodicTorsionForce"], 1e-10),
+        ("impropers", own["energy_impropers"], golden["ImproperTorsionForce"], 1e-10),
+        ("maps", own["energy_cmap"], golden["CMAPTorsionForce"], 1e-10),
+        ("pairs", own["energy_lennard_jones"] + own["energy_coulomb"] + own["energy_pairs"], pairs, 1e-9),
+    ] {
+        println!("{name}: {mine} {theirs} {:.1e}", (mine - theirs).abs() / theirs.abs());
+        assert!((mine - theirs).abs() < limit * theirs.abs(), "{name}: {mine} {theirs}");
+    }
+    let forces = vectors(forces, 0.1 * KJ_PER_MOL);
+    let largest = forces.iter().map(|f| f.norm()).fold(0.0, f64::max);
+    let d = farthest(&out.forces, &forces) / largest;
+    println!("forces: {d:.1e}");
+    assert!(d < 1e-9, "{d:e}");
+}
+
 #[test]
 fn rows_of_hybrid_coefficients_need_their_style() {
     let text = std::fs::read_to_string(data("hybrid.data")).unwrap();
