@@ -125,3 +125,44 @@ fn a_built_system_runs_with_several_time_steps_and_keeps_its_energy() {
     assert!(spread(&total) < 0.03 * spread(&kinetic).max(0.05 * kinetic[0]), "{total:?} {kinetic:?}");
     assert!((total[9] - total[0]).abs() < 0.002 * kinetic[0], "{total:?}");
 }
+
+/// An AMBER system in water of its own kind, with ions of GROMACS topologies, runs and keeps its energy.
+#[test]
+fn systems_of_other_formats_are_solvated_with_molecules_of_other_files() {
+    let folder = Folder::new("build-amber");
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("potentials/tests/data/force_fields");
+    let water = folder.write("water.xyz", "4\n\nO 0 0 0\nH 0.9572 0 0\nH -0.24 0.9266 0\nX 0 0 0\n");
+    let ion = |name: &str, element: &str, rest: &str| {
+        let top = format!(
+            "[ defaults ]\n1 2 yes 0.5 0.8333\n[ atomtypes ]\n{element} {rest}\n[ moleculetype ]\n{name} 1\n[ atoms ]\n1 {element} 1 \
+             {name} {name} 1\n[ system ]\nion\n[ molecules ]\n{name} 1\n"
+        );
+        folder.write(&format!("{name}.top"), &top)
+    };
+    let (sodium, chloride) =
+        (ion("NA", "Na", "11 22.99 1.0 A 0.24 0.36"), ion("CL", "Cl", "17 35.45 -1.0 A 0.44 0.42"));
+    let text = |name: &str, molecules: &str| {
+        format!(
+            "seed = 4\n[system]\nstructure = {water:?}\n[system.force_field]\namber = {:?}\nelectrostatics = \"pme\"\ncutoff = \"6 \
+             Å\"\nswitch = \"5 Å\"\n[system.force_field.molecules]\nNA = {{ gromacs = {sodium:?} }}\nCL = {{ gromacs = {chloride:?} \
+             }}\n{molecules}\n[system.constraints]\nwater = \"rigid\"\n[system.solvate]\nwater = \"tip4p\"\nname = \"{name}\"\npadding = \"8 Å\"\nions = {{ cation = \"NA\", anion = \
+             \"CL\", concentration = \"0.6 mol/L\" }}\n",
+            data.join("water.prmtop")
+        )
+    };
+    let (energy, charge, n) = plan(&format!("{}{STAGE}", text("WAT", "")));
+    assert!(energy.is_finite() && charge.abs() < 1e-6 && n > 300, "{energy} {charge} {n}");
+    // the same molecule by an atom of it, and from a file of its own
+    let own = format!("SOL = {{ amber = {:?} }}", data.join("water.prmtop"));
+    for molecules in ["SOL = { like_atom = 1 }", own.as_str()] {
+        let (again, ..) = plan(&format!("{}{STAGE}", text("SOL", molecules)));
+        assert!((again - energy).abs() < 1e-9 * energy.abs(), "{molecules}: {again} {energy}");
+    }
+    let stages = "[[stage]]\nname = \"minimise\"\n[stage.minimize]\nfmax = \"1 eV/Å\"\nsteps = 60\n[[stage]]\nname = \"go\"\nsteps = \
+                  20\n[stage.nvt]\ntemperature = \"300 K\"\ntimestep = \"1 fs\"\nthermostat = { langevin = { friction = \"10 1/ps\" } }\n";
+    let input = folder.write("run.toml", &format!("{}{stages}", text("WAT", "")));
+    run(&input, &folder.path("out"), 1);
+    let unknown = folder.write("unknown.toml", &format!("{}{stages}", text("TIP", "")));
+    let output = caloron().arg("build").arg(&unknown).arg("-o").arg(folder.path("x.gro")).output().unwrap();
+    assert!(stderr(&output).contains("does not know the molecule `TIP`"), "{}", stderr(&output));
+}

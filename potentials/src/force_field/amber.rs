@@ -5,7 +5,7 @@
 use super::model::{KCAL_PER_MOL, MOST_TYPES, MolecularModel};
 use super::text::{TextFile, real};
 use crate::bonded::{AngleForm, BondForm, CmapForm, DihedralForm, Map};
-use crate::nonbonded::{ExceptionPair, LennardJonesTypes};
+use crate::nonbonded::{Combination, ExceptionPair, LennardJonesTypes};
 use caloron_engine::topology::{Angle, Bond, Residue, SiteKind, VirtualSite};
 use caloron_engine::{Cell, SpecError, elements};
 use std::collections::{BTreeMap, HashMap};
@@ -238,6 +238,7 @@ pub fn read(path: &Path) -> Result<MolecularModel, SpecError> {
     let s = Sections::read(&file)?;
     let mut model = MolecularModel { format: "AMBER", ..MolecularModel::default() };
     model.settings.constant = Some(s.charge_unit().powi(2) * KCAL);
+    model.rule = Some(Combination::LorentzBerthelot);
     for flag in UNSUPPORTED {
         if s.has(flag) {
             return Err(s.error(flag, format!("the section {flag} is not supported")));

@@ -53,6 +53,7 @@ impl MolecularModel {
         outside(&mut b.impropers, &inside);
         outside(&mut b.cmaps, &inside);
         model.exceptions.retain(|e| !e.atoms.iter().all(|a| inside[*a as usize]));
+        outside(&mut model.pair_styles.scaled, &inside);
         let region: Vec<u32> = region.iter().copied().collect::<BTreeSet<u32>>().into_iter().collect();
         for (k, &i) in region.iter().enumerate() {
             for &j in &region[..k] {

@@ -5,7 +5,7 @@ mod kernel;
 mod lattice;
 mod model;
 mod pairs;
-mod rows;
+pub(crate) mod rows;
 
 #[cfg(test)]
 mod tests;

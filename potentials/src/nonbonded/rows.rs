@@ -5,13 +5,13 @@ use caloron_engine::{Input, Vec3};
 use std::ops::Range;
 
 /// Parts of a row: Lennard-Jones alone, both, charges alone.
-pub(super) const PARTS: usize = 3;
+pub(crate) const PARTS: usize = 3;
 /// Rows of one block.
-pub(super) const ROWS: usize = 64;
+pub(crate) const ROWS: usize = 64;
 
 /// What an atom takes part in, as bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Takes(u8);
+pub(crate) struct Takes(u8);
 
 impl Takes {
     const DISPERSION: u8 = 1;
@@ -53,7 +53,7 @@ impl Sorter {
 
 /// The rows of up to [`ROWS`] centres; every part is filled up to a multiple of [`LANES`] with the dummy site.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Block {
+pub(crate) struct Block {
     entries: Vec<u32>,
     /// Ends of the parts of each row.
     ends: Vec<[u32; PARTS]>,
@@ -84,7 +84,7 @@ impl Block {
 }
 
 /// Fills a block with the rows of `centers` of the neighbour list; `takes` says what each site takes part in.
-pub(super) fn from_list(
+pub(crate) fn from_list(
     block: &mut Block,
     centers: Range<usize>,
     input: &Input<'_>,
@@ -129,7 +129,7 @@ pub(super) fn from_list(
 }
 
 /// Fills the block of the atoms from `first` on with all other atoms of an open system.
-pub(super) fn all_pairs(
+pub(crate) fn all_pairs(
     block: &mut Block,
     first: usize,
     count: usize,
