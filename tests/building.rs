@@ -90,6 +90,51 @@ fn a_learned_potential_replaces_the_inner_interactions_of_a_molecule() {
     assert!((embedded - classical - isolated).abs() < 1e-4, "{embedded} {classical} {isolated}");
 }
 
+/// The methyl group of acetate is learned, with a hydrogen atom in the place of its carboxyl group.
+#[test]
+fn a_learned_potential_for_a_part_of_a_molecule_closes_the_cut_bond() {
+    let input = |groups: &str, field: &str, more: &str| {
+        format!(
+            "[system]\nstructure = \"acetate.xyz\"\nforce_field = {{ gromacs = \"salt_water.top\", electrostatics = \"cut\", cutoff = \"15 \
+             Å\"{field} }}\ncell = {{ lengths = [\"40 Å\", \"40 Å\", \"40 Å\"] }}\ngroups = {{ methyl = {groups} }}\n{more}{STAGE}"
+        )
+    };
+    let methyl = "{ indices = [0, 4, 5, 6] }";
+    let learned = "[[potential]]\ngroups = [\"methyl\"]\nlink_ratio = 0.72\n[potential.chgnet]\n";
+    let (embedded, ..) = plan(&input(methyl, ", replaced = \"methyl\"", learned));
+    let (whole, ..) = plan(&input(methyl, "", ""));
+    // methane on its own, from the structure
+    let frame = caloron::io::read_all(examples().join("acetate.xyz")).unwrap().remove(0);
+    let (c, x) = (frame.positions[0], frame.positions[1]);
+    let mut text = "5\n\n".to_owned();
+    for (symbol, r) in [
+        ("C", c),
+        ("H", frame.positions[4]),
+        ("H", frame.positions[5]),
+        ("H", frame.positions[6]),
+        ("H", c + 0.72 * (x - c)),
+    ] {
+        text += &format!("{symbol} {:.15} {:.15} {:.15}\n", r.x, r.y, r.z);
+    }
+    let folder = Folder::new("build-link");
+    let methane = folder.write("methane.xyz", &text);
+    let (alone, ..) = plan(&format!(
+        "[system]\nstructure = {methane:?}\ncell = {{ lengths = [\"40 Å\", \"40 Å\", \"40 Å\"] }}\n[[potential]]\n[potential.chgnet]\n{STAGE}"
+    ));
+    // what the force field has between atoms of the group: bonds and angles, as its pairs are all excluded
+    let (kj, rad) = (0.010_364_269_656_262_175, std::f64::consts::PI / 180.0);
+    let h = [4, 5, 6].map(|k| frame.positions[k] - c);
+    let bonds: f64 = h.iter().map(|r| 0.5 * 284_512.0 * (0.1 * r.norm() - 0.109).powi(2)).sum();
+    let angle = |a: usize, b: usize| (h[a].dot(&h[b]) / (h[a].norm() * h[b].norm())).acos();
+    let angles: f64 = [(0, 1), (0, 2), (1, 2)]
+        .iter()
+        .map(|(a, b)| 0.5 * 276.144 * (angle(*a, *b) - 107.8 * rad).powi(2))
+        .sum();
+    let expected = whole - kj * (bonds + angles) + alone;
+    // the learned model is in single precision
+    assert!((embedded - expected).abs() < 1e-4, "{embedded} {expected}");
+}
+
 #[test]
 fn a_built_system_runs_with_several_time_steps_and_keeps_its_energy() {
     let folder = Folder::new("build-respa");

@@ -450,7 +450,7 @@ fn a_replaced_region_loses_its_inner_interactions_and_no_others() {
     let cell = Cell::open();
     let region: Vec<u32> = (12..24).collect();
     let all = evaluate(&spec, &model, &positions, &cell);
-    let rest = evaluate(&spec, &model.without_inner(&region).unwrap(), &positions, &cell);
+    let rest = evaluate(&spec, &model.without_inner(&region, false).unwrap(), &positions, &cell);
     // the inner energy from its definition
     let inside = |atoms: &[u32]| atoms.iter().all(|a| region.contains(a));
     let mut inner = outputs(model.len());
@@ -482,7 +482,7 @@ fn a_replaced_region_loses_its_inner_interactions_and_no_others() {
         let d = (all.forces[i] - rest.forces[i]).norm();
         assert_eq!(d > 1e-9, region.contains(&(i as u32)), "atom {i} {d}");
     }
-    let message = model.without_inner(&[12, 13]).unwrap_err().message;
+    let message = model.without_inner(&[12, 13], false).unwrap_err().message;
     assert!(message.contains("cuts a molecule"), "{message}");
 }
 

@@ -69,7 +69,7 @@ pub struct ForceFieldSpec {
     pub force_groups: Option<ForceGroupsSpec>,
     /// Group of whole molecules whose inner interactions are left out, bonded and non-bonded, because a `[[potential]]` that is
     /// restricted to the group gives them: mechanical embedding of a learned potential. Their interactions with all other
-    /// atoms stay. Default none.
+    /// atoms stay. The group may cut bonds where that `[[potential]]` has a `link_ratio`. Default none.
     pub replaced: Option<String>,
 }
 
