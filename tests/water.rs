@@ -12,7 +12,7 @@ use support::{Folder, run};
 
 /// 343 molecules of SPC/E from a state of OpenMM; `settings` follow the file in the table of the force field.
 fn system(settings: &str) -> Option<String> {
-    let folder = reference()?.join("openmm");
+    let folder = reference("openmm")?;
     let file = |name: &str| folder.join(name).display().to_string();
     Some(format!(
         "seed = 1\n[system]\nstructure = {:?}\nforce_field = {{ openmm = {:?}, {settings} }}\n\
@@ -51,7 +51,8 @@ fn drift(precision: &str, bar: f64) {
     let (all, out) = verdicts(&folder, precision, &input);
     let c = &all[1]["conservation"];
     let [drift, error] = ["drift", "error"].map(|k| c[k].as_f64().unwrap());
-    let worst = caloron_io::read_all(out.join("water.extxyz")).unwrap().iter().map(geometry).fold(0.0, f64::max);
+    let worst =
+        caloron_io::read_all(out.join("water.extxyz")).unwrap().iter().map(geometry).fold(0.0, f64::max);
     println!(
         "SPC/E, 343 molecules, PME, 2 fs, 1 ns, {precision}: drift {drift:.1e} ± {error:.1e} kT/ns/dof (bar {bar:.0e}), bonds to \
          {worst:.1e}"
@@ -198,8 +199,15 @@ fn spce_has_its_published_properties() {
     println!("| property | ours | published |\n|---|---|---|");
     println!("| density, kg/m³ | {:.1} ± {:.1} | 998.1 ± 2.9 |", density[0], density[1]);
     println!("| energy, kJ/mol | {u:.2} ± {du:.2} | -46.82 ± 0.02 |");
-    println!("| enthalpy of vaporisation (-U + RT), kJ/mol | {:.2} ± {du:.2} | {:.2} |", 2.479 - u, 46.82 + 2.479);
-    println!("| D in the box, and for an infinite one, 1e-5 cm²/s | {d_mean:.2}, {:.2} ± {d_error:.2} | 2.97 ± 0.05 |", d_mean + correction);
+    println!(
+        "| enthalpy of vaporisation (-U + RT), kJ/mol | {:.2} ± {du:.2} | {:.2} |",
+        2.479 - u,
+        46.82 + 2.479
+    );
+    println!(
+        "| D in the box, and for an infinite one, 1e-5 cm²/s | {d_mean:.2}, {:.2} ± {d_error:.2} | 2.97 ± 0.05 |",
+        d_mean + correction
+    );
     println!("| first peak of g_OO | {peak:.2} Å, {height:.2} | 2.75 Å |");
     println!("| permittivity | {e_all:.0} ± {e_error:.0} | 71 ± 1 |");
     let near = |ours: f64, error: f64, published: f64, theirs: f64| {

@@ -4,8 +4,8 @@
 //! there. λ E has the derivative ∂(λE)/∂λ = E, which thermodynamic integration averages.
 use caloron_engine::neighbors::Search;
 use caloron_engine::{
-    Archive, ArchiveError, Domain, Extra, ExtraSpec, Input, NeighborList, Outputs, Potential, PotentialError,
-    Properties, Scope, SpecError, System, Vec3,
+    Archive, ArchiveError, Cell, Domain, Extra, ExtraSpec, Input, NeighborList, Outputs, Potential,
+    PotentialError, Properties, Scope, SpecError, Species, System, Vec3,
 };
 
 /// The atoms an interaction is restricted to.
@@ -66,6 +66,82 @@ impl Atoms {
     }
 }
 
+/// A hydrogen atom that closes a bond which a selection cuts, at r = r_i + g (r_o − r_i) with the atom i inside of the selection, o outside of it
+/// and a fixed ratio g. Its force f acts on them by the chain rule: (1 − g) f on i, g f on o; its energy counts with i.
+///
+/// U. C. Singh, P. A. Kollman, J. Comput. Chem. 7, 718 (1986), doi:10.1002/jcc.540070604; the ratio: S. Dapprich et al., J. Mol. Struct. THEOCHEM
+/// 461, 1 (1999), doi:10.1016/S0166-1280(98)00475-8.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Link {
+    /// The atom inside, by its place in the selection.
+    pub place: u32,
+    /// The same atom, by its number.
+    pub inside: u32,
+    /// The atom outside.
+    pub outside: u32,
+    /// g.
+    pub ratio: f64,
+}
+
+impl Link {
+    /// The bonds of a topology that a selection cuts.
+    pub fn cut(system: &System, indices: &[u32], ratio: f64) -> Vec<Self> {
+        let place = |a: u32| indices.binary_search(&a).ok().map(|k| k as u32);
+        let topology = system.topology();
+        let real = |atoms: &[u32; 2]| atoms.iter().all(|a| !topology.is_site(*a as usize));
+        let cut = topology.bonds().iter().filter(|b| real(&b.atoms)).filter_map(|b| {
+            let [a, o] = b.atoms;
+            match (place(a), place(o)) {
+                (Some(place), None) => Some(Self { place, inside: a, outside: o, ratio }),
+                (None, Some(place)) => Some(Self { place, inside: o, outside: a, ratio }),
+                _ => None,
+            }
+        });
+        cut.collect()
+    }
+    fn position(&self, positions: &[Vec3], cell: &Cell) -> Vec3 {
+        let [i, o] = [self.inside, self.outside].map(|a| &positions[a as usize]);
+        i + self.ratio * cell.shortest(i, o)
+    }
+}
+
+/// The atoms of a selection and then its links, as a system with its positions.
+pub fn part(
+    system: &System,
+    indices: &[u32],
+    links: &[Link],
+    positions: &[Vec3],
+    cell: &Cell,
+) -> (System, Vec<Vec3>) {
+    let mut places: Vec<Vec3> = indices.iter().map(|&i| positions[i as usize]).collect();
+    places.extend(links.iter().map(|l| l.position(positions, cell)));
+    (with_hydrogen(system.subset(indices), links.len()), places)
+}
+
+/// A system with further atoms of hydrogen.
+fn with_hydrogen(system: System, count: usize) -> System {
+    if count == 0 {
+        return system;
+    }
+    let mut species = system.species().to_vec();
+    let known = species.iter().position(|s| s.number == Some(1));
+    let hydrogen = known.unwrap_or_else(|| {
+        species.push(Species { symbol: "H".into(), number: Some(1), mass: 1.008 });
+        species.len() - 1
+    });
+    let mut types = system.types().to_vec();
+    types.extend(std::iter::repeat_n(hydrogen as u16, count));
+    let mut out = System::new(species, types);
+    out.set_masses(system.masses().iter().copied().chain(std::iter::repeat_n(1.008, count)).collect());
+    out.set_charges(system.charges().iter().copied().chain(std::iter::repeat_n(0.0, count)).collect());
+    let fixed: Vec<u32> = (0..system.len() as u32).filter(|i| system.is_fixed(*i as usize)).collect();
+    out.fix(&fixed);
+    for (name, atoms) in system.groups() {
+        out.set_group(name.clone(), atoms.to_vec());
+    }
+    out
+}
+
 /// An interaction between some of the atoms.
 pub struct Selected {
     inner: Box<dyn Potential>,
@@ -73,6 +149,9 @@ pub struct Selected {
     /// Types of all atoms when the selection was made.
     types: Vec<u16>,
     indices: Vec<u32>,
+    /// Ratio of link atoms, where bonds that are cut have them.
+    ratio: Option<f64>,
+    links: Vec<Link>,
     system: System,
     positions: Vec<Vec3>,
     list: Option<NeighborList>,
@@ -93,15 +172,33 @@ impl Selected {
         skin: f64,
         search: Search,
     ) -> Result<Self, SpecError> {
+        Self::linked(inner, atoms, system, skin, search, None)
+    }
+    /// The same with hydrogen atoms on the bonds that the selection cuts, at this ratio of their length; `inner` was built for the
+    /// atoms and then the links, as [`part`] makes them.
+    ///
+    /// # Errors
+    /// As [`Atoms::indices`].
+    pub fn linked(
+        inner: Box<dyn Potential>,
+        atoms: Atoms,
+        system: &System,
+        skin: f64,
+        search: Search,
+        ratio: Option<f64>,
+    ) -> Result<Self, SpecError> {
         let list = inner.cutoff().map(|cutoff| NeighborList::new(cutoff, skin, search));
         let indices = atoms.indices(system)?;
+        let links = ratio.map_or(vec![], |g| Link::cut(system, &indices, g));
         let domain = inner.domain().map(|d| d.clone().restricted(system.len(), &indices));
         Ok(Self {
             domain,
             inner,
             types: system.types().to_vec(),
-            system: system.subset(&indices),
+            system: with_hydrogen(system.subset(&indices), links.len()),
             indices,
+            ratio,
+            links,
             atoms,
             positions: Vec::new(),
             list,
@@ -135,11 +232,13 @@ impl Potential for Selected {
                 .atoms
                 .indices(input.system)
                 .map_err(|e| PotentialError::Geometry { potential: self.inner.name(), reason: e.message })?;
-            self.system = input.system.subset(&self.indices);
+            self.links = self.ratio.map_or(vec![], |g| Link::cut(input.system, &self.indices, g));
+            self.system = with_hydrogen(input.system.subset(&self.indices), self.links.len());
             self.types = input.system.types().to_vec();
         }
         self.positions.clear();
         self.positions.extend(self.indices.iter().map(|&i| input.positions[i as usize]));
+        self.positions.extend(self.links.iter().map(|l| l.position(input.positions, input.cell)));
         if let Some(list) = &mut self.list {
             list.update(&self.system, &self.positions, input.cell);
             if list.non_finite().is_some() {
@@ -158,6 +257,19 @@ impl Potential for Selected {
             let i = i as usize;
             if want.contains(Properties::FORCES) {
                 out.forces[i] += from.forces[k];
+            }
+            if want.contains(Properties::ATOM_ENERGIES) {
+                out.atom_energies[i] += from.atom_energies[k];
+            }
+            if want.contains(Properties::ATOM_VIRIALS) {
+                out.atom_virials[i] += from.atom_virials[k];
+            }
+        }
+        for (link, k) in self.links.iter().zip(self.indices.len()..) {
+            let (i, o, g) = (link.inside as usize, link.outside as usize, link.ratio);
+            if want.contains(Properties::FORCES) {
+                out.forces[i] += (1.0 - g) * from.forces[k];
+                out.forces[o] += g * from.forces[k];
             }
             if want.contains(Properties::ATOM_ENERGIES) {
                 out.atom_energies[i] += from.atom_energies[k];
@@ -214,6 +326,10 @@ impl Potential for Selected {
         };
         let (name, some, all) = (self.inner.name(), self.indices.len(), self.types.len());
         lines.push(format!("{name}: acts between {some} of {all} atoms ({what})"));
+        if let (Some(ratio), n) = (self.ratio, self.links.len()) {
+            lines
+                .push(format!("{name}: {n} bonds are cut and closed by hydrogen at {ratio} of their length"));
+        }
         lines
     }
     fn warnings(&self) -> Vec<String> {

@@ -10,6 +10,7 @@ const GROMACS: &str = include_str!("data/force_fields/ethane.top");
 const GROMACS_TYPES: &str = include_str!("data/force_fields/types.itp");
 const LAMMPS: &str = include_str!("data/force_fields/chain.data");
 const AMBER: &str = include_str!("data/force_fields/water.prmtop");
+const CHAMBER: &str = include_str!("data/force_fields/chamber.prmtop");
 
 struct Folder(PathBuf);
 
@@ -135,18 +136,38 @@ fn what_is_not_supported_is_named_with_its_line() {
         ("lammps", LAMMPS, "1 1 1 2\n", "1 1 1 77\n", "there is no atom 77"),
         ("amber", AMBER, "%FLAG CHARGE", "%FLAG CHARGES", "the section CHARGE is missing"),
         ("amber", AMBER, "1.60000000E+01", "1.6000x000E+01", "expected a number"),
+        ("amber", CHAMBER, "NES_14_ACOEF", "NES_15_ACOEF", "without the section LENNARD_JONES_14_ACOEF"),
+        ("amber", CHAMBER, "_JONES_14_BCOEF", "_JONES_15_BCOEF", "LENNARD_JONES_14_BCOEF is missing"),
+        ("amber", CHAMBER, "BRADLEY_EQUIL_VALUE", "BRADLEY_VALUE", "BRADLEY_EQUIL_VALUE is missing"),
+        (
+            "amber",
+            CHAMBER,
+            "%FLAG CHARMM_NUM_IMPR_TYPES",
+            "%FLAG NUM_IMPR_TYPES",
+            "there is no type 1 for CHARMM_IMPROPERS",
+        ),
+        (
+            "amber",
+            CHAMBER,
+            "CHARMM_CMAP_PARAMETER_01",
+            "CHARMM_CMAP_PARAMETER_02",
+            "CMAP_PARAMETER_01 is missing",
+        ),
     ];
     for (format, text, from, to, message) in cases {
         let e = refused(format, text, from, to);
         assert!(e.message.contains(message), "{format} {from}: {}", e.message);
-        assert!(e.message.contains("line ") || message.contains("missing"), "{}", e.message);
+        let absent = message.contains("missing") || message.contains("without the section");
+        assert!(e.message.contains("line ") || absent, "{}", e.message);
     }
 }
 
 #[test]
 fn damaged_files_are_errors_and_never_panics() {
     let folder = Folder::new("damaged");
-    for (format, text) in [("openmm", OPENMM), ("gromacs", GROMACS), ("lammps", LAMMPS), ("amber", AMBER)] {
+    for (format, text) in
+        [("openmm", OPENMM), ("gromacs", GROMACS), ("lammps", LAMMPS), ("amber", AMBER), ("amber", CHAMBER)]
+    {
         let lines: Vec<&str> = text.lines().collect();
         for k in 0..lines.len() {
             let mut without = lines.clone();

@@ -7,9 +7,11 @@ use caloron_engine::{
 use caloron_potentials::bonded::Bonded;
 use caloron_potentials::force_field::lammps::LammpsStyles;
 use caloron_potentials::force_field::{
-    ElectrostaticsSpec, ForceFieldSpec, ForceGroupsSpec, KCAL_PER_MOL, KJ_PER_MOL, MolecularModel,
+    Composition, ElectrostaticsSpec, ForceFieldSpec, ForceGroupsSpec, KCAL_PER_MOL, KJ_PER_MOL,
+    MolecularModel, MoleculeFileSpec,
 };
 use caloron_potentials::implicit::{Obc, ObcAtom, ObcModel};
+use caloron_potentials::pair::{PairStyles, Truncation};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -70,6 +72,24 @@ fn energies(out: &Outputs) -> BTreeMap<&'static str, f64> {
     out.extras.iter().map(|e| (e.spec.name, e.values[0])).collect()
 }
 
+/// Energies and forces of a golden file of LAMMPS, in eV and eV/Å.
+fn golden_of(name: &str) -> (BTreeMap<String, f64>, Vec<Vec3>) {
+    let text = std::fs::read_to_string(data(name)).unwrap();
+    let (head, tail) = text.split_once("forces\n").unwrap();
+    let energies = head
+        .lines()
+        .filter(|l| !l.starts_with('#'))
+        .map(|l| l.split_once(' ').unwrap())
+        .map(|(k, v)| (k.to_owned(), v.parse::<f64>().unwrap() * KCAL_PER_MOL))
+        .collect();
+    let forces = tail
+        .lines()
+        .map(|l| l.split(' ').map(|x| x.parse::<f64>().unwrap() * KCAL_PER_MOL).collect::<Vec<_>>())
+        .map(|f| Vec3::new(f[0], f[1], f[2]))
+        .collect();
+    (energies, forces)
+}
+
 fn farthest(a: &[Vec3], b: &[Vec3]) -> f64 {
     assert_eq!(a.len(), b.len());
     a.iter().zip(b).map(|(a, b)| (a - b).norm()).fold(0.0, f64::max)
@@ -81,14 +101,7 @@ fn hybrid_styles_of_lammps_have_its_energies_and_forces() {
     let (positions, cell) = (model.positions.clone().unwrap(), model.cell.clone().unwrap());
     let out = evaluate(&spec, &model, &positions, &cell);
     let own = energies(&out);
-    let text = std::fs::read_to_string(data("hybrid.golden")).unwrap();
-    let (head, tail) = text.split_once("forces\n").unwrap();
-    let golden: BTreeMap<&str, f64> = head
-        .lines()
-        .filter(|l| !l.starts_with('#'))
-        .map(|l| l.split_once(' ').unwrap())
-        .map(|(k, v)| (k, v.parse::<f64>().unwrap() * KCAL_PER_MOL))
-        .collect();
+    let (golden, forces) = golden_of("hybrid.golden");
     let sum = |names: &[&str]| names.iter().map(|n| own[n]).sum::<f64>();
     for (name, mine) in [
         ("ebond", sum(&["energy_bonds"])),
@@ -110,15 +123,205 @@ fn hybrid_styles_of_lammps_have_its_energies_and_forces() {
         ]);
     assert!((mine - rest).abs() < 1e-8 * golden["pe"].abs(), "{mine} {rest}");
     assert!((out.energy - golden["pe"]).abs() < 1e-8 * golden["pe"].abs(), "{} {}", out.energy, golden["pe"]);
-    let forces: Vec<Vec3> = tail
-        .lines()
-        .map(|l| l.split(' ').map(|x| x.parse::<f64>().unwrap() * KCAL_PER_MOL).collect::<Vec<_>>())
-        .map(|f| Vec3::new(f[0], f[1], f[2]))
-        .collect();
     let largest = forces.iter().map(|f| f.norm()).fold(0.0, f64::max);
     let d = farthest(&out.forces, &forces) / largest;
     println!("energy {:.1e}, forces {d:.1e}", (out.energy - golden["pe"]).abs() / golden["pe"].abs());
     assert!(d < 1e-8, "{d:e}");
+}
+
+/// The force field of a data file in `data/force_fields` with these styles.
+fn styled(file: &str, styles: LammpsStyles) -> (ForceFieldSpec, MolecularModel) {
+    let spec =
+        ForceFieldSpec { lammps: Some(data(file)), lammps_styles: Some(styles), ..ForceFieldSpec::default() };
+    let model =
+        spec.read(Path::new(""), &mut vec![]).unwrap_or_else(|e| panic!("{} {:?}", e.message, e.hint));
+    (spec, model)
+}
+
+/// The style line of `pair_styles.data`, as in the input script of `data/force_fields/pair_styles.py`.
+const STYLE_LINE: &str = "hybrid/overlay lj/cut 8.0 born 7.5 mie/cut 7.0 buck 8.5 morse 7.0 coul/cut 8.0";
+
+fn several_pair_styles() -> LammpsStyles {
+    LammpsStyles {
+        pair: Some(STYLE_LINE.into()),
+        pair_coeff: vec!["* * coul/cut".into()],
+        special_lj: Some([0.0, 0.2, 0.5]),
+        special_coul: Some([0.0, 0.0, 0.8333]),
+        ..LammpsStyles::default()
+    }
+}
+
+#[test]
+fn several_pair_styles_of_lammps_have_its_energies_and_forces() {
+    let (spec, model) = styled("pair_styles.data", several_pair_styles());
+    let (positions, cell) = (model.positions.clone().unwrap(), model.cell.clone().unwrap());
+    let out = evaluate(&spec, &model, &positions, &cell);
+    let own = energies(&out);
+    let (golden, forces) = golden_of("pair_styles.golden");
+    let pairs = ["energy_pair_styles", "energy_lennard_jones", "energy_coulomb", "energy_pairs"];
+    let mine: f64 = pairs.iter().map(|n| own[n]).sum();
+    let theirs = golden["evdwl"] + golden["ecoul"];
+    println!("pairs {mine} {theirs} {:.1e}", (mine / theirs - 1.0).abs());
+    assert!((mine / theirs - 1.0).abs() < 1e-9, "{mine} {theirs}");
+    assert!((out.energy / golden["pe"] - 1.0).abs() < 1e-9, "{} {}", out.energy, golden["pe"]);
+    let largest = forces.iter().map(|f| f.norm()).fold(0.0, f64::max);
+    let d = farthest(&out.forces, &forces) / largest;
+    println!("forces {d:.1e}");
+    assert!(d < 1e-9, "{d:e}");
+    // all of it as the conformance suite sees it; truncated interactions have no pressure from strain at the cutoff
+    let state = State::at_rest(positions, cell.clone());
+    let checks = [Check::Translation, Check::Wants, Check::Threads].to_vec();
+    for (name, mut p) in spec.potentials(&model, &cell).unwrap() {
+        let options = Options { checks: checks.clone(), ..Options::default() };
+        let report = check_potential(p.as_mut(), &bare(model.len()), &state, &options).unwrap();
+        assert!(report.passed(), "{name}\n{report}");
+    }
+}
+
+/// CHARMM's switching, 1-4 pairs with numbers of their own and weights of dihedrals. LAMMPS tabulates the real-space sum of the charges.
+#[test]
+fn charmm_styles_of_lammps_have_its_energies_and_forces() {
+    let styles =
+        LammpsStyles { pair: Some("lj/charmm/coul/long 6.0 8.0 9.0".into()), ..LammpsStyles::default() };
+    let (mut spec, mut model) = styled("charmm.data", styles);
+    (spec.electrostatics, spec.tolerance) = (Some(ElectrostaticsSpec::Ewald), Some(1e-13));
+    let (positions, cell) = (model.positions.clone().unwrap(), model.cell.clone().unwrap());
+    assert_eq!(model.settings.cutoff, Some(9.0));
+    let out = evaluate(&spec, &model, &positions, &cell);
+    let (golden, forces) = golden_of("charmm.golden");
+    println!("energy {:.1e}", (out.energy / golden["pe"] - 1.0).abs());
+    assert!((out.energy / golden["pe"] - 1.0).abs() < 1e-8, "{} {}", out.energy, golden["pe"]);
+    let largest = forces.iter().map(|f| f.norm()).fold(0.0, f64::max);
+    let d = farthest(&out.forces, &forces) / largest;
+    println!("forces {d:.1e}");
+    assert!(d < 1e-8, "{d:e}");
+    // without charges what remains is exact
+    model.charges.iter_mut().for_each(|q| *q = 0.0);
+    model.exceptions.iter_mut().for_each(|e| e.charges = 0.0);
+    let own = evaluate(&spec, &model, &positions, &cell);
+    let own = energies(&own);
+    let mine = own["energy_pair_styles"] + own["energy_pairs"];
+    println!("van der Waals {:.1e}", (mine / golden["evdwl"] - 1.0).abs());
+    assert!((mine / golden["evdwl"] - 1.0).abs() < 1e-9, "{mine} {}", golden["evdwl"]);
+}
+
+/// Each form alone, smoothly cut, passes the suite with its excluded and its scaled pairs.
+#[test]
+fn typed_pairs_conform() {
+    let (_, model) = styled("pair_styles.data", several_pair_styles());
+    let (positions, cell) = (model.positions.clone().unwrap(), model.cell.clone().unwrap());
+    let excluded: Vec<[u32; 2]> = model.exceptions.iter().map(|e| e.atoms).collect();
+    let mut styles = model.pair_styles.clone();
+    assert_eq!(styles.tables.len(), 5);
+    for table in &mut styles.tables {
+        table.truncation = Truncation::ForceShifted;
+    }
+    let mut all = PairStyles::new(&model.types, &styles, &excluded, None).unwrap();
+    let state = State::at_rest(positions, cell);
+    let checks = [&Check::GATE[..], &[Check::Wants, Check::Threads]].concat();
+    let options = Options { checks, difference_tolerance: 2e-5, ..Options::default() };
+    let report = check_potential(&mut all, &bare(model.len()), &state, &options).unwrap();
+    assert!(report.passed(), "{report}");
+}
+
+#[test]
+fn pair_styles_that_do_not_fit_are_named() {
+    let read = |file: &str, change: &dyn Fn(&mut LammpsStyles)| {
+        let mut styles = several_pair_styles();
+        change(&mut styles);
+        let spec = ForceFieldSpec {
+            lammps: Some(data(file)),
+            lammps_styles: Some(styles),
+            ..ForceFieldSpec::default()
+        };
+        spec.read(Path::new(""), &mut vec![]).map_err(|e| format!("{} {}", e.key, e.message))
+    };
+    let refuse = |change: &dyn Fn(&mut LammpsStyles), expected: &str| {
+        let message = read("pair_styles.data", change).unwrap_err();
+        assert!(message.contains(expected), "{message}");
+    };
+    refuse(&|s| s.pair = Some(STYLE_LINE.replace("morse", "eam")), "`eam`");
+    refuse(
+        &|s| s.pair = Some(STYLE_LINE.replace("morse 7.0", "")),
+        "`morse` is not among those of the style line",
+    );
+    refuse(&|s| s.pair = Some("lj/cut 8.0".into()), "found `lj/cut`");
+    refuse(&|s| s.pair = Some(STYLE_LINE.replace("8.5", "-8.5")), "must be positive");
+    refuse(&|s| s.pair_coeff.clear(), "interact through 0 pair styles");
+    refuse(&|s| s.pair_coeff = vec!["1 1 coul/cut".into()], "interact through 0 pair styles");
+    refuse(&|s| s.pair_coeff = vec!["* 4 coul/cut".into()], "pair_coeff[0] expected types from 1 to 3");
+    refuse(&|s| s.pair_coeff = vec!["1 1 buck 1.0 0.3".into()], "buck takes 3 numbers");
+    refuse(&|s| s.pair_coeff = vec!["1 1 buck 1.0 -0.3 0.0".into()], "range of buck cannot be -0.3");
+    refuse(&|s| s.pair = Some(format!("{STYLE_LINE} coul/long 9.0")), "treat charges differently");
+    refuse(&|s| s.pair = Some(format!("{STYLE_LINE} buck 7.0")), "expected a number from 1 to 2 after it");
+    // the style line may stand in the file alone; `hybrid` takes the last line of a pair, `none` stands for nothing
+    let none = read("pair_styles.data", &|s| {
+        s.pair = Some(STYLE_LINE.replace("hybrid/overlay", "hybrid").replace("coul/cut 8.0", ""));
+        s.pair_coeff = vec!["1 2* none".into()];
+    })
+    .unwrap();
+    assert_eq!(none.pair_styles.tables.len(), 3);
+    // without charges in the style the charges of the atoms do not act
+    assert!(none.charges.iter().all(|q| *q == 0.0));
+    let weights = read("charmm.data", &|s| {
+        (s.pair, s.mix) = (Some("lj/cut".into()), None);
+        s.pair_coeff = vec!["3 3 0.03 2.4".into()];
+    })
+    .unwrap_err();
+    assert!(weights.contains("lj/cut takes 2 numbers"), "{weights}");
+}
+
+/// A CHARMM force field in AMBER's format, made by ParmEd: energies of every kind of term and forces by OpenMM
+/// (`data/force_fields/chamber.py`).
+#[test]
+fn charmm_force_fields_in_amber_files_have_the_energies_of_openmm() {
+    let text = std::fs::read_to_string(data("chamber.golden")).unwrap();
+    let (head, tail) = text.split_once("positions\n").unwrap();
+    let (positions, forces) = tail.split_once("forces\n").unwrap();
+    let golden: BTreeMap<&str, f64> = head
+        .lines()
+        .filter(|l| !l.starts_with('#'))
+        .map(|l| l.split_once(' ').unwrap())
+        .map(|(k, v)| (k, v.parse::<f64>().unwrap() * KJ_PER_MOL))
+        .collect();
+    let vectors = |text: &str, unit: f64| -> Vec<Vec3> {
+        let row = |l: &str| {
+            let x: Vec<f64> = l.split(' ').map(|x| x.parse::<f64>().unwrap() * unit).collect();
+            Vec3::new(x[0], x[1], x[2])
+        };
+        text.lines().map(row).collect()
+    };
+    let positions = vectors(positions, 1.0);
+    let mut spec = ForceFieldSpec { amber: Some(data("chamber.prmtop")), ..ForceFieldSpec::default() };
+    let model =
+        spec.read(Path::new(""), &mut vec![]).unwrap_or_else(|e| panic!("{} {:?}", e.message, e.hint));
+    // charges in units of CHARMM's constant are round numbers and add up to zero
+    assert!((model.charges[0] - 0.49).abs() < 1e-15, "{}", model.charges[0]);
+    assert!(model.charges.iter().sum::<f64>().abs() < 1e-13);
+    assert!((model.settings.constant.unwrap() - 332.0716 * KCAL_PER_MOL).abs() < 1e-12);
+    // OpenMM divides the charges of the file by those of AMBER instead and has a constant of its own
+    let theirs = 138.935_457_644_381_98 * KJ_PER_MOL * 10.0;
+    spec.coulomb_constant = Some(Quantity::new(theirs * 332.0716 / 18.2223f64.powi(2)));
+    let out = evaluate(&spec, &model, &positions, &Cell::open());
+    let own = energies(&out);
+    let pairs = golden["CustomNonbondedForce"] + golden["NonbondedForce"];
+    for (name, mine, theirs, limit) in [
+        ("bonds", own["energy_bonds"], golden["HarmonicBondForce"], 1e-10),
+        ("springs", own["energy_urey_bradley"], golden["UreyBradleyForce"], 1e-10),
+        ("angles", own["energy_angles"], golden["HarmonicAngleForce"], 1e-10),
+        ("dihedrals", own["energy_dihedrals"], golden["PeriodicTorsionForce"], 1e-10),
+        ("impropers", own["energy_impropers"], golden["ImproperTorsionForce"], 1e-10),
+        ("maps", own["energy_cmap"], golden["CMAPTorsionForce"], 1e-10),
+        ("pairs", own["energy_lennard_jones"] + own["energy_coulomb"] + own["energy_pairs"], pairs, 1e-9),
+    ] {
+        println!("{name}: {mine} {theirs} {:.1e}", (mine - theirs).abs() / theirs.abs());
+        assert!((mine - theirs).abs() < limit * theirs.abs(), "{name}: {mine} {theirs}");
+    }
+    let forces = vectors(forces, 0.1 * KJ_PER_MOL);
+    let largest = forces.iter().map(|f| f.norm()).fold(0.0, f64::max);
+    let d = farthest(&out.forces, &forces) / largest;
+    println!("forces: {d:.1e}");
+    assert!(d < 1e-9, "{d:e}");
 }
 
 #[test]
@@ -247,7 +450,7 @@ fn a_replaced_region_loses_its_inner_interactions_and_no_others() {
     let cell = Cell::open();
     let region: Vec<u32> = (12..24).collect();
     let all = evaluate(&spec, &model, &positions, &cell);
-    let rest = evaluate(&spec, &model.without_inner(&region).unwrap(), &positions, &cell);
+    let rest = evaluate(&spec, &model.without_inner(&region, false).unwrap(), &positions, &cell);
     // the inner energy from its definition
     let inside = |atoms: &[u32]| atoms.iter().all(|a| region.contains(a));
     let mut inner = outputs(model.len());
@@ -279,6 +482,90 @@ fn a_replaced_region_loses_its_inner_interactions_and_no_others() {
         let d = (all.forces[i] - rest.forces[i]).norm();
         assert_eq!(d > 1e-9, region.contains(&(i as u32)), "atom {i} {d}");
     }
-    let message = model.without_inner(&[12, 13]).unwrap_err().message;
+    let message = model.without_inner(&[12, 13], false).unwrap_err().message;
     assert!(message.contains("cuts a molecule"), "{message}");
+}
+
+/// Systems put together of molecules are those that list them whole.
+#[test]
+fn added_molecules_are_those_of_a_file_that_lists_them() {
+    let water = MoleculeFileSpec { amber: Some(data("water.prmtop")), ..MoleculeFileSpec::default() };
+    let mut spec = ForceFieldSpec {
+        amber: Some(data("water.prmtop")),
+        electrostatics: Some(ElectrostaticsSpec::Ewald),
+        cutoff: Some(Quantity::new(6.0)),
+        ..ForceFieldSpec::default()
+    };
+    spec.molecules.insert("other".into(), water);
+    spec.molecules.insert("like".into(), MoleculeFileSpec { like_atom: Some(2), ..Default::default() });
+    let read = |spec: &ForceFieldSpec, own: usize, added: &[(&str, usize)]| {
+        let added = added.iter().map(|(n, c)| ((*n).to_owned(), *c)).collect();
+        spec.read_composed(Path::new(""), &mut vec![], &Composition { own, added })
+            .map_err(|e| format!("{} {}", e.key, e.message))
+    };
+    let whole = spec.read(Path::new(""), &mut vec![]).unwrap().repeated(3);
+    assert_eq!(whole.len(), 12);
+    // three waters in a box, their sites in place
+    let one = [[0.0, 0.0, 0.0], [0.9572, 0.0, 0.0], [-0.24, 0.9266, 0.0]].map(Vec3::from);
+    let mut positions = Vec::new();
+    for shift in [Vec3::new(1.0, 1.0, 1.0), Vec3::new(4.5, 2.0, 3.0), Vec3::new(2.0, 5.5, 6.0)] {
+        positions.extend(one.iter().map(|r| r + shift));
+        positions.push(shift);
+    }
+    let cell = Cell::from_lengths_angles([13.0; 3], [90.0; 3]).unwrap();
+    caloron_engine::virtual_sites::place(&whole.topology.virtual_sites, &mut positions);
+    let expected = evaluate(&spec, &whole, &positions, &cell);
+    assert!(expected.energy.abs() > 1e-3);
+    for (own, added) in [
+        (1, vec![("WAT", 2)]),
+        (1, vec![("other", 2)]),
+        (2, vec![("like", 1)]),
+        (0, vec![("other", 1), ("WAT", 2)]),
+    ] {
+        let model = read(&spec, own, &added).unwrap();
+        assert_eq!(model.topology.bonds, whole.topology.bonds);
+        assert_eq!(model.topology.virtual_sites, whole.topology.virtual_sites);
+        let out = evaluate(&spec, &model, &positions, &cell);
+        assert!((out.energy - expected.energy).abs() < 1e-12 * expected.energy.abs(), "{added:?}");
+        assert!(farthest(&out.forces, &expected.forces) < 1e-12);
+    }
+    // names and residues of what has none
+    let model = read(&spec, 1, &[("WAT", 1)]).unwrap();
+    let name = |k: usize| &model.topology.residues[model.topology.residue_of[k] as usize].name;
+    assert_eq!((name(0).as_str(), name(7).as_str()), ("WAT", "WAT"));
+    assert!(read(&spec, 1, &[("SOL", 1)]).unwrap_err().contains("does not know the molecule `SOL`"));
+    // files that mix differently do not mix
+    let chain = MoleculeFileSpec { lammps: Some(data("chain.data")), ..MoleculeFileSpec::default() };
+    spec.molecules.insert("chain".into(), chain.clone());
+    let message = read(&spec, 1, &[("chain", 1)]).unwrap_err();
+    assert!(message.contains("molecules.chain") && message.contains("another rule (geometric)"), "{message}");
+    let styles = LammpsStyles { mix: Some("arithmetic".into()), ..LammpsStyles::default() };
+    spec.molecules.insert("chain".into(), MoleculeFileSpec { lammps_styles: Some(styles), ..chain });
+    let mixed = read(&spec, 1, &[("chain", 1), ("WAT", 1)]).unwrap();
+    assert_eq!(mixed.len(), 4 + 4 + 4);
+    let own = |t: u32| {
+        let [c12, c6] = mixed.lennard_jones.get(t as usize, t as usize);
+        ((c12 / c6).powf(1.0 / 6.0), c6 * c6 / (4.0 * c12))
+    };
+    let (a, b) = (mixed.types[0], mixed.types[4]);
+    let ((s1, e1), (s2, e2)) = (own(a), own(b));
+    let [c12, c6] = mixed.lennard_jones.get(a as usize, b as usize);
+    assert!(((c12 / c6).powf(1.0 / 6.0) - 0.5 * (s1 + s2)).abs() < 1e-12);
+    assert!((c6 * c6 / (4.0 * c12) - (e1 * e2).sqrt()).abs() < 1e-12);
+    // several molecules in a file, an atom that does not exist, other pair forms, open systems
+    spec.molecules.insert(
+        "peptides".into(),
+        MoleculeFileSpec { lammps: Some(data("hybrid.data")), ..Default::default() },
+    );
+    assert!(read(&spec, 1, &[("peptides", 1)]).unwrap_err().contains("describes 3 molecules"));
+    spec.molecules.insert("far".into(), MoleculeFileSpec { like_atom: Some(99), ..Default::default() });
+    assert!(read(&spec, 1, &[("far", 1)]).unwrap_err().contains("there is no atom 99"));
+    spec.molecules.insert("nothing".into(), MoleculeFileSpec::default());
+    assert!(read(&spec, 1, &[("nothing", 1)]).unwrap_err().contains("described in one place"));
+    let (mut styled, _) = styled("pair_styles.data", several_pair_styles());
+    let water = MoleculeFileSpec { amber: Some(data("water.prmtop")), ..MoleculeFileSpec::default() };
+    styled.molecules.insert("water".into(), water);
+    assert!(read(&styled, 1, &[("water", 1)]).unwrap_err().contains("cannot be mixed between files"));
+    spec.electrostatics = Some(ElectrostaticsSpec::NoCutoff);
+    assert!(read(&spec, 1, &[("WAT", 1)]).unwrap_err().contains("treats as open"));
 }

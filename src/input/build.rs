@@ -21,7 +21,7 @@ use caloron_io::{Format, Frame};
 use caloron_potentials::BuildContext;
 use caloron_potentials::force_field::{ForceFieldSpec, MolecularModel};
 use caloron_potentials::ml::checkpoint::ModelCache;
-use caloron_potentials::selection::{Atoms, Scaled, Selected};
+use caloron_potentials::selection::{self, Atoms, Link, Scaled, Selected};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -193,7 +193,7 @@ fn assemble(document: &Document, source: &Source, directory: &Path) -> Result<Pl
     let (positions, cell) = (state.positions(), state.cell());
     let models = &ModelCache::default();
     let parts = Parts { units, directory, system: &system, positions, cell, skin, search, models };
-    let own = parts.force_field(force_field.as_ref()).map_err(|e| e.within("system"))?;
+    let own = parts.force_field(force_field.as_ref(), &document.potential).map_err(|e| e.within("system"))?;
     let mut terms = parts.terms(&document.potential, own, files)?;
     warnings.append(&mut terms.warnings);
     let evaluator = Evaluator::with_groups(terms.potentials, skin, document.neighbors.search.into());
@@ -313,6 +313,7 @@ impl Parts<'_> {
     fn force_field(
         &self,
         force_field: Option<&(ForceFieldSpec, MolecularModel)>,
+        tables: &[PotentialTable],
     ) -> Result<Vec<Grouped>, SpecError> {
         let Some((spec, model)) = force_field else { return Ok(vec![]) };
         let within = |e: SpecError| e.within("force_field");
@@ -320,7 +321,11 @@ impl Parts<'_> {
             None => None,
             Some(name) => {
                 let region = groups::find(self.system, name).map_err(|e| within(e.within("replaced")))?;
-                Some(model.without_inner(region).map_err(within)?)
+                // whoever gives the interactions of the region closes the bonds it cuts
+                let closed = tables.iter().any(|t| {
+                    t.link_ratio.is_some() && t.groups.as_ref().is_some_and(|g| g.len() == 1 && g[0] == *name)
+                });
+                Some(model.without_inner(region, closed).map_err(within)?)
             }
         };
         let potentials = spec.potentials(embedded.as_ref().unwrap_or(model), self.cell).map_err(within)?;
@@ -328,6 +333,25 @@ impl Parts<'_> {
             check_reach("force_field.cutoff", "cutoff", cutoff, self.cell, self.positions.len())?;
         }
         Ok(potentials.into_iter().map(|(name, p)| (name, p, spec.force_group(name))).collect())
+    }
+    /// The bonds that a table cuts and closes with hydrogen.
+    fn links(&self, table: &PotentialTable, part: Option<&[u32]>) -> Result<Vec<Link>, SpecError> {
+        let Some(ratio) = table.link_ratio else { return Ok(vec![]) };
+        let wrong = |message: &str| SpecError::new("link_ratio", message);
+        if !(ratio > 0.0 && ratio < 1.0) {
+            return Err(wrong(&format!("{ratio} is not between 0 and 1"))
+                .hint("the length of the bond to hydrogen over that of the bond that is cut: 0.71 for C-C"));
+        }
+        let (Some(part), true) = (part, table.groups.is_some()) else {
+            return Err(
+                wrong("only an interaction that is restricted to groups cuts bonds").hint("leave it out")
+            );
+        };
+        let links = Link::cut(self.system, part, ratio);
+        if links.is_empty() {
+            return Err(wrong("the groups cut no bond").hint("leave it out, or correct the groups"));
+        }
+        Ok(links)
     }
     /// The interactions of the force field and those of the tables.
     fn terms(
@@ -384,11 +408,12 @@ impl Parts<'_> {
                 None => None,
                 Some(atoms) => Some(atoms.indices(self.system).map_err(|e| e.within(&at))?),
             };
+            let links = self.links(table, part.as_deref()).map_err(|e| e.within(&at))?;
             let potential = match &part {
                 None => table.term.build(&mut context),
                 Some(indices) => {
-                    let system = self.system.subset(indices);
-                    let positions: Vec<Vec3> = indices.iter().map(|&i| self.positions[i as usize]).collect();
+                    let (system, positions) =
+                        selection::part(self.system, indices, &links, self.positions, self.cell);
                     let files = std::mem::take(&mut context.files);
                     let mut own = BuildContext { system: &system, positions: &positions, files, ..context };
                     let built = table.term.build(&mut own);
@@ -407,7 +432,8 @@ impl Parts<'_> {
             let potential = match atoms {
                 None => potential,
                 Some(atoms) => {
-                    let part = Selected::new(potential, atoms, self.system, self.skin, self.search);
+                    let ratio = table.link_ratio;
+                    let part = Selected::linked(potential, atoms, self.system, self.skin, self.search, ratio);
                     Box::new(part.map_err(|e| e.within(&at))?)
                 }
             };
@@ -603,7 +629,7 @@ impl PotentialFile {
             search: document.neighbors.search.into(),
             models: &self.models,
         };
-        let own = parts.force_field(force_field.as_ref())?;
+        let own = parts.force_field(force_field.as_ref(), &document.potential)?;
         let terms = parts.terms(&document.potential, own, files)?;
         warnings.extend(terms.warnings);
         let evaluator = Evaluator::with_groups(terms.potentials, parts.skin, parts.search);

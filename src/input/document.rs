@@ -80,6 +80,8 @@ pub struct PotentialTable {
     pub species: Option<Vec<String>>,
     /// Groups it is restricted to.
     pub groups: Option<Vec<String>>,
+    /// Where hydrogen atoms close the bonds that the groups cut, as a fraction of the bonds.
+    pub link_ratio: Option<f64>,
     /// Force group for multiple time steps; default 0, the slowest.
     pub force_group: Option<u8>,
     /// Name of the interaction, as written.
@@ -89,7 +91,7 @@ pub struct PotentialTable {
 }
 
 /// Keys of a potential table besides the name of the interaction.
-const SHARED_KEYS: [&str; 4] = ["force_group", "scale", "species", "groups"];
+const SHARED_KEYS: [&str; 5] = ["force_group", "scale", "species", "groups", "link_ratio"];
 
 /// A key of a potential table, checked where it stands so that an error has its place.
 enum PotentialKey {
@@ -132,12 +134,14 @@ impl<'de> Deserialize<'de> for PotentialTable {
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let (mut force_group, mut scale, mut species, mut groups) = (None, None, None, None);
+                let mut link_ratio = None;
                 let mut term = None;
                 while let Some(key) = map.next_key::<PotentialKey>()? {
                     match key {
                         PotentialKey::Shared("scale") => scale = Some(map.next_value()?),
                         PotentialKey::Shared("species") => species = Some(map.next_value()?),
                         PotentialKey::Shared("groups") => groups = Some(map.next_value()?),
+                        PotentialKey::Shared("link_ratio") => link_ratio = Some(map.next_value()?),
                         PotentialKey::Shared(_) => force_group = Some(map.next_value()?),
                         PotentialKey::Term(name) => {
                             if let Some((first, _)) = &term {
@@ -158,7 +162,7 @@ impl<'de> Deserialize<'de> for PotentialTable {
                          [potential.NAME] with one of {known}"
                     )));
                 };
-                Ok(PotentialTable { scale, species, groups, force_group, name, term })
+                Ok(PotentialTable { scale, species, groups, link_ratio, force_group, name, term })
             }
         }
         deserializer.deserialize_map(Visitor)
@@ -260,11 +264,16 @@ impl JsonSchema for PotentialTable {
             "Groups the interaction is restricted to: it acts between the atoms that are in at least one of them. Instead \
              of `species`; default all atoms.",
         );
+        let links = json_schema!({
+            "type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1,
+            "description": "Closes every bond that the groups cut with a hydrogen atom at this fraction of the bond, from the atom inside; \
+                            forces on it go to both atoms of the bond. 0.71 makes a C-H bond of a C-C bond. Default: nothing is closed.",
+        });
         let mut schema = PotentialSpec::json_schema(generator);
         let choices = schema.get_mut("oneOf").and_then(|v| v.as_array_mut());
         for choice in choices.into_iter().flatten() {
             if let Some(properties) = choice.get_mut("properties").and_then(|p| p.as_object_mut()) {
-                for (key, value) in SHARED_KEYS.into_iter().zip([&group, &scale, &species, &groups]) {
+                for (key, value) in SHARED_KEYS.into_iter().zip([&group, &scale, &species, &groups, &links]) {
                     properties.insert(key.into(), value.clone().into());
                 }
             }

@@ -1,10 +1,11 @@
-//! AMBER: parameter and topology files (`prmtop`, `parm7`).
+//! AMBER: parameter and topology files (`prmtop`, `parm7`), also those that hold a CHARMM force field (chamber).
 //!
-//! Å, kcal/mol, degrees and radians, charges times 18.2223. Source: the format description of ambermd.org.
+//! Å, kcal/mol, degrees and radians, charges times 18.2223. Source: the format description of ambermd.org; M. F. Crowley, M. J.
+//! Williamson, R. C. Walker, Int. J. Quantum Chem. 109, 3767 (2009), doi:10.1002/qua.22372 (chamber).
 use super::model::{KCAL_PER_MOL, MOST_TYPES, MolecularModel};
 use super::text::{TextFile, real};
 use crate::bonded::{AngleForm, BondForm, CmapForm, DihedralForm, Map};
-use crate::nonbonded::{ExceptionPair, LennardJonesTypes};
+use crate::nonbonded::{Combination, ExceptionPair, LennardJonesTypes};
 use caloron_engine::topology::{Angle, Bond, Residue, SiteKind, VirtualSite};
 use caloron_engine::{Cell, SpecError, elements};
 use std::collections::{BTreeMap, HashMap};
@@ -14,6 +15,11 @@ use std::sync::Arc;
 const KCAL: f64 = KCAL_PER_MOL;
 /// Charges of the file are multiplied by this, so that their products over Å are kcal/mol.
 const CHARGE: f64 = 18.2223;
+/// The square of the same number for files with a CHARMM force field: CHARMM's Coulomb constant, kcal Å/(mol e²).
+const CHARMM_CONSTANT: f64 = 332.0716;
+
+/// Widest field.
+const LONGEST: usize = 1000;
 
 /// A section of fixed-width fields.
 struct Section {
@@ -26,6 +32,8 @@ struct Section {
 struct Sections<'a> {
     file: &'a TextFile,
     by_flag: BTreeMap<String, Section>,
+    /// Whether the force field is CHARMM's.
+    chamber: bool,
 }
 
 /// Sections that say nothing about energies, or that are read from other places.
@@ -56,16 +64,9 @@ const INFORMATION: [&str; 24] = [
     "RADII",
 ];
 /// Sections that change energies in ways that are not known here.
-const UNSUPPORTED: [&str; 7] = [
-    "CHARMM_UREY_BRADLEY",
-    "CHARMM_IMPROPERS",
-    "LENNARD_JONES_14_ACOEF",
-    "LENNARD_JONES_CCOEF",
-    "POLARIZABILITY",
-    "AMOEBA_FORCEFIELD",
-    "DIPOLE_DAMP_FACTOR",
-];
-const USED: [&str; 38] = [
+const UNSUPPORTED: [&str; 4] =
+    ["LENNARD_JONES_CCOEF", "POLARIZABILITY", "AMOEBA_FORCEFIELD", "DIPOLE_DAMP_FACTOR"];
+const USED: [&str; 51] = [
     "POINTERS",
     "ATOM_NAME",
     "CHARGE",
@@ -103,7 +104,20 @@ const USED: [&str; 38] = [
     "CMAP_RESOLUTION",
     "CMAP_INDEX",
     "CMAP_COMMENT",
+    "CHARMM_UREY_BRADLEY_COUNT",
+    "CHARMM_UREY_BRADLEY",
+    "CHARMM_UREY_BRADLEY_FORCE_CONSTANT",
+    "CHARMM_UREY_BRADLEY_EQUIL_VALUE",
     "CHARMM_NUM_IMPROPERS",
+    "CHARMM_IMPROPERS",
+    "CHARMM_NUM_IMPR_TYPES",
+    "CHARMM_IMPROPER_FORCE_CONSTANT",
+    "CHARMM_IMPROPER_PHASE",
+    "LENNARD_JONES_14_ACOEF",
+    "LENNARD_JONES_14_BCOEF",
+    "CHARMM_CMAP_COUNT",
+    "CHARMM_CMAP_RESOLUTION",
+    "CHARMM_CMAP_INDEX",
 ];
 
 impl<'a> Sections<'a> {
@@ -144,7 +158,9 @@ impl<'a> Sections<'a> {
                     .hint("prmtop files before AMBER 7 are not read; convert the file with ParmEd"));
             }
         }
-        Ok(Self { file, by_flag })
+        // its title has a flag of its own
+        let chamber = by_flag.contains_key("CTITLE");
+        Ok(Self { file, by_flag, chamber })
     }
     fn has(&self, flag: &str) -> bool {
         self.by_flag.get(flag).is_some_and(|s| !s.fields.is_empty())
@@ -186,17 +202,31 @@ impl<'a> Sections<'a> {
         out.resize(count, String::new());
         Ok(out)
     }
+    /// What charges of the file are multiplied by.
+    fn charge_unit(&self) -> f64 {
+        if self.chamber { CHARMM_CONSTANT.sqrt() } else { CHARGE }
+    }
+    /// A count: not negative, and possible for a file of this size.
+    fn count(&self, flag: &str, number: i64) -> Result<usize, SpecError> {
+        // every entry of the file takes at least one character
+        usize::try_from(number).ok().filter(|n| *n <= self.file.text.len()).ok_or_else(|| {
+            self.error(flag, format!("the count {number} is impossible for a file of this size"))
+        })
+    }
     fn error(&self, flag: &str, message: String) -> SpecError {
         self.file.error(self.by_flag.get(flag).map_or(1, |s| s.line), message)
     }
 }
 
-/// 16 of `(5E16.8)`.
+/// 16 of `(5E16.8)`. Lines of several kinds of fields, such as `(i2,a78)`, are kept whole.
 fn field_width(format: &str) -> Option<usize> {
     let inner = format.trim().strip_prefix('(')?.split(')').next()?;
+    if inner.contains(',') {
+        return Some(LONGEST);
+    }
     let letter = inner.find(|c: char| c.is_ascii_alphabetic())?;
     let width: usize = inner[letter + 1..].split('.').next()?.trim().parse().ok()?;
-    (1..=1000).contains(&width).then_some(width)
+    (1..=LONGEST).contains(&width).then_some(width)
 }
 
 /// Reads a prmtop file.
@@ -207,7 +237,8 @@ pub fn read(path: &Path) -> Result<MolecularModel, SpecError> {
     let file = TextFile::read("amber", path)?;
     let s = Sections::read(&file)?;
     let mut model = MolecularModel { format: "AMBER", ..MolecularModel::default() };
-    model.settings.constant = Some(CHARGE * CHARGE * KCAL);
+    model.settings.constant = Some(s.charge_unit().powi(2) * KCAL);
+    model.rule = Some(Combination::LorentzBerthelot);
     for flag in UNSUPPORTED {
         if s.has(flag) {
             return Err(s.error(flag, format!("the section {flag} is not supported")));
@@ -215,17 +246,15 @@ pub fn read(path: &Path) -> Result<MolecularModel, SpecError> {
     }
     for flag in s.by_flag.keys() {
         let known = USED.contains(&flag.as_str()) || INFORMATION.contains(&flag.as_str());
-        if !known && !flag.starts_with("CMAP_PARAMETER") && !flag.starts_with("SOLVENT") {
+        let map = flag.strip_prefix("CHARMM_").unwrap_or(flag).starts_with("CMAP_PARAMETER");
+        if !known && !map && !flag.starts_with("SOLVENT") {
             model.warnings.push(format!("the section {flag} of `{}` is not used", path.display()));
         }
     }
     let pointers = s.integers("POINTERS", 30)?;
     let mut counts = [0usize; 30];
     for (c, p) in counts.iter_mut().zip(&pointers) {
-        // every entry of the file takes at least one character
-        *c = usize::try_from(*p).ok().filter(|n| *n <= file.text.len()).ok_or_else(|| {
-            s.error("POINTERS", format!("the count {p} is impossible for a file of this size"))
-        })?;
+        *c = s.count("POINTERS", *p)?;
     }
     let n = counts[0];
     if n == 0 {
@@ -242,8 +271,10 @@ pub fn read(path: &Path) -> Result<MolecularModel, SpecError> {
     let terms = Terms { s: &s, n };
     terms.bonds([counts[2], counts[12]], counts[15], &mut model)?;
     terms.angles([counts[4], counts[13]], counts[16], &mut model)?;
+    terms.charmm(&mut model)?;
     let one_four = terms.dihedrals([counts[6], counts[14]], counts[17], &mut model)?;
-    exceptions(&s, n, counts[10], &one_four, &mut model)?;
+    let one_four_table = one_four_table(&s, counts[1], &model)?;
+    exceptions(&s, n, counts[10], &one_four, &one_four_table, &mut model)?;
     cmaps(&s, n, &mut model)?;
     extra_points(&s, &mut model)?;
     if counts[27] > 0 && s.has("BOX_DIMENSIONS") {
@@ -263,7 +294,8 @@ fn atoms(s: &Sections<'_>, n: usize, residues: usize, model: &mut MolecularModel
     if let Some(i) = model.masses.iter().position(|m| *m < 0.0) {
         return Err(s.error("MASS", format!("the mass of atom {} is negative", i + 1)));
     }
-    model.charges = s.reals("CHARGE", n)?.into_iter().map(|q| q / CHARGE).collect();
+    let unit = s.charge_unit();
+    model.charges = s.reals("CHARGE", n)?.into_iter().map(|q| q / unit).collect();
     model.symbols = if s.has("ATOMIC_NUMBER") {
         let symbol = |z: &i64| u8::try_from(*z).ok().and_then(elements::symbol).map(str::to_owned);
         s.integers("ATOMIC_NUMBER", n)?.iter().map(symbol).collect()
@@ -303,9 +335,31 @@ fn lennard_jones(
         }
         model.types.push(t as u32 - 1);
     }
+    model.lennard_jones = pair_table(s, types, "LENNARD_JONES")?;
+    Ok(())
+}
+
+/// The table of 1-4 pairs: that of CHARMM force fields, else the common one.
+fn one_four_table(
+    s: &Sections<'_>,
+    types: usize,
+    model: &MolecularModel,
+) -> Result<LennardJonesTypes, SpecError> {
+    if s.has("LENNARD_JONES_14_ACOEF") {
+        return pair_table(s, types, "LENNARD_JONES_14");
+    }
+    if s.chamber {
+        let message = "a CHARMM force field without the section LENNARD_JONES_14_ACOEF";
+        return Err(s.file.whole(message));
+    }
+    Ok(model.lennard_jones.clone())
+}
+
+/// The coefficients of all pairs of types, from the sections of this name.
+fn pair_table(s: &Sections<'_>, types: usize, name: &str) -> Result<LennardJonesTypes, SpecError> {
     let index = s.integers("NONBONDED_PARM_INDEX", types * types)?;
     let pairs = types * (types + 1) / 2;
-    let (a, b) = (s.reals("LENNARD_JONES_ACOEF", pairs)?, s.reals("LENNARD_JONES_BCOEF", pairs)?);
+    let (a, b) = (s.reals(&format!("{name}_ACOEF"), pairs)?, s.reals(&format!("{name}_BCOEF"), pairs)?);
     let mut table = LennardJonesTypes::from_pairs(types, |_, _| [0.0; 2]);
     for i in 0..types {
         for j in 0..types {
@@ -326,8 +380,7 @@ fn lennard_jones(
             table.set(i, j, [a[k] * KCAL, b[k] * KCAL]);
         }
     }
-    model.lennard_jones = table;
-    Ok(())
+    Ok(table)
 }
 
 /// Scalings of 1-4 pairs: Coulomb and Lennard-Jones.
@@ -403,6 +456,56 @@ impl Terms<'_> {
         }
         Ok(())
     }
+    /// The terms of CHARMM force fields: K (r - r0)² between the ends of angles and K (ψ - ψ0)². Atoms count from 1 here.
+    fn charmm(&self, model: &mut MolecularModel) -> Result<(), SpecError> {
+        let s = self.s;
+        let counts = |flag: &str, of: usize| match s.has(flag) {
+            true => s.integers(flag, of)?.into_iter().map(|x| s.count(flag, x)).collect(),
+            false => Ok(vec![0; of]),
+        };
+        let springs: Vec<usize> = counts("CHARMM_UREY_BRADLEY_COUNT", 2)?;
+        let numbers = |name: &str, count: usize| if count == 0 { Ok(vec![]) } else { s.reals(name, count) };
+        let k = numbers("CHARMM_UREY_BRADLEY_FORCE_CONSTANT", springs[1])?;
+        let r0 = numbers("CHARMM_UREY_BRADLEY_EQUIL_VALUE", springs[1])?;
+        for (atoms, t) in self.counted::<2>("CHARMM_UREY_BRADLEY", springs[0], springs[1])? {
+            let form = BondForm::Harmonic { k: 2.0 * KCAL * k[t], r0: r0[t] };
+            model.bonded.urey_bradley.push((atoms, form));
+        }
+        let terms = counts("CHARMM_NUM_IMPROPERS", 1)?[0];
+        let types = counts("CHARMM_NUM_IMPR_TYPES", 1)?[0];
+        let k = numbers("CHARMM_IMPROPER_FORCE_CONSTANT", types)?;
+        let psi = numbers("CHARMM_IMPROPER_PHASE", types)?;
+        for (atoms, t) in self.counted::<4>("CHARMM_IMPROPERS", terms, types)? {
+            let form = DihedralForm::Harmonic { k: 2.0 * KCAL * k[t], phi0: psi[t] };
+            model.bonded.impropers.push((atoms, form));
+        }
+        Ok(())
+    }
+    /// The lines of a list whose atoms and types count from 1.
+    fn counted<const N: usize>(
+        &self,
+        flag: &str,
+        count: usize,
+        types: usize,
+    ) -> Result<Vec<([u32; N], usize)>, SpecError> {
+        let s = self.s;
+        if count == 0 {
+            return Ok(vec![]);
+        }
+        let place = |x: i64, most: usize, what: &str| {
+            let place = usize::try_from(x).ok().and_then(|k| k.checked_sub(1)).filter(|k| *k < most);
+            place.ok_or_else(|| s.error(flag, format!("there is no {what} {x} for {flag}")))
+        };
+        let numbers = s.integers(flag, count * (N + 1))?;
+        let term = |t: &[i64]| {
+            let mut atoms = [0; N];
+            for (a, x) in atoms.iter_mut().zip(t) {
+                *a = place(*x, self.n, "atom")? as u32;
+            }
+            Ok((atoms, place(t[N], types, "type")?))
+        };
+        numbers.chunks_exact(N + 1).map(term).collect()
+    }
     fn dihedrals(
         &self,
         counts: [usize; 2],
@@ -413,8 +516,9 @@ impl Terms<'_> {
         let k = s.reals("DIHEDRAL_FORCE_CONSTANT", types)?;
         let period = s.reals("DIHEDRAL_PERIODICITY", types)?;
         let phase = s.reals("DIHEDRAL_PHASE", types)?;
-        let scale = |flag: &str, default: f64| {
-            if s.has(flag) { s.reals(flag, types) } else { Ok(vec![default; types]) }
+        let scale = |flag: &str, default: f64| match (s.has(flag), s.chamber) {
+            (true, _) => s.reals(flag, types),
+            (false, chamber) => Ok(vec![if chamber { 1.0 } else { default }; types]),
         };
         let (scee, scnb) = (scale("SCEE_SCALE_FACTOR", 1.2)?, scale("SCNB_SCALE_FACTOR", 2.0)?);
         let mut one_four = OneFour::new();
@@ -444,6 +548,7 @@ fn exceptions(
     n: usize,
     count: usize,
     one_four: &OneFour,
+    one_four_table: &LennardJonesTypes,
     model: &mut MolecularModel,
 ) -> Result<(), SpecError> {
     let numbers = s.integers("NUMBER_EXCLUDED_ATOMS", n)?;
@@ -470,7 +575,7 @@ fn exceptions(
     for atoms in pairs {
         let [i, j] = atoms.map(|a| a as usize);
         let [coulomb, dispersion] = one_four.get(&atoms).copied().unwrap_or([0.0; 2]);
-        let [c12, c6] = model.lennard_jones.get(model.types[i] as usize, model.types[j] as usize);
+        let [c12, c6] = one_four_table.get(model.types[i] as usize, model.types[j] as usize);
         model.exceptions.push(ExceptionPair {
             atoms,
             charges: coulomb * model.charges[i] * model.charges[j],
@@ -482,36 +587,34 @@ fn exceptions(
 }
 
 fn cmaps(s: &Sections<'_>, n: usize, model: &mut MolecularModel) -> Result<(), SpecError> {
-    if !s.has("CMAP_COUNT") {
+    let Some(prefix) = ["", "CHARMM_"].into_iter().find(|p| s.has(&format!("{p}CMAP_COUNT"))) else {
         return Ok(());
-    }
-    let limit = s.file.text.len() as i64;
-    let counts = s.integers("CMAP_COUNT", 2)?;
-    let [terms, types] = [counts[0], counts[1]];
-    if !(0..=limit).contains(&terms) || !(0..=limit).contains(&types) {
-        return Err(s.error("CMAP_COUNT", format!("{terms} terms of {types} types are impossible")));
-    }
+    };
+    let flag = |name: &str| format!("{prefix}CMAP_{name}");
+    let counts = s.integers(&flag("COUNT"), 2)?;
+    let [terms, types] = [s.count(&flag("COUNT"), counts[0])?, s.count(&flag("COUNT"), counts[1])?];
     let mut maps = Vec::new();
-    for (k, size) in s.integers("CMAP_RESOLUTION", types as usize)?.into_iter().enumerate() {
-        let flag = format!("CMAP_PARAMETER_{:02}", k + 1);
+    for (k, size) in s.integers(&flag("RESOLUTION"), types)?.into_iter().enumerate() {
+        let grid_flag = flag(&format!("PARAMETER_{:02}", k + 1));
         let size = usize::try_from(size).ok().filter(|n| (3..=1000).contains(n)).ok_or_else(|| {
-            s.error("CMAP_RESOLUTION", format!("a map of {size} points along one direction is impossible"))
+            s.error(&flag("RESOLUTION"), format!("a map of {size} points along one direction is impossible"))
         })?;
-        let grid = s.reals(&flag, size * size)?;
+        let grid = s.reals(&grid_flag, size * size)?;
         // the file begins at -180 degrees and runs over the second angle first
         let shifted = |i: usize| (i + size / 2) % size;
         let energies: Vec<f64> =
             (0..size * size).map(|p| KCAL * grid[size * shifted(p % size) + shifted(p / size)]).collect();
-        maps.push(Arc::new(Map::new(size, &energies).map_err(|e| s.error(&flag, e.message))?));
+        maps.push(Arc::new(Map::new(size, &energies).map_err(|e| s.error(&grid_flag, e.message))?));
     }
-    for t in s.integers("CMAP_INDEX", 6 * terms as usize)?.chunks_exact(6) {
+    let index = flag("INDEX");
+    for t in s.integers(&index, 6 * terms)?.chunks_exact(6) {
         let atom = |k: usize| {
             let place = usize::try_from(t[k]).ok().and_then(|a| a.checked_sub(1)).filter(|a| *a < n);
-            place.map(|a| a as u32).ok_or_else(|| s.error("CMAP_INDEX", format!("there is no atom {}", t[k])))
+            place.map(|a| a as u32).ok_or_else(|| s.error(&index, format!("there is no atom {}", t[k])))
         };
         let [a, b, c, d, e] = [atom(0)?, atom(1)?, atom(2)?, atom(3)?, atom(4)?];
         let map = usize::try_from(t[5]).ok().and_then(|k| maps.get(k.checked_sub(1)?));
-        let map = map.ok_or_else(|| s.error("CMAP_INDEX", format!("there is no map {}", t[5])))?;
+        let map = map.ok_or_else(|| s.error(&index, format!("there is no map {}", t[5])))?;
         model.bonded.cmaps.push(([a, b, c, d, b, c, d, e], CmapForm(map.clone())));
     }
     Ok(())

@@ -11,10 +11,11 @@ impl MolecularModel {
     /// The model without the interactions between atoms of a region (mechanical embedding): bonded terms of its atoms are left
     /// out, its pairs are excluded. The region consists of whole molecules. E = E_MM(all) - E_MM(region), to which a
     /// potential restricted to the region adds its energy; interactions with images of the region stay those of the force field.
+    /// With `cut` the region may cut bonds, which that potential closes with link atoms: terms with an atom outside stay.
     ///
     /// # Errors
-    /// When the region is too large, or cuts a molecule.
-    pub fn without_inner(&self, region: &[u32]) -> Result<Self, SpecError> {
+    /// When the region is too large, or cuts a molecule and must not.
+    pub fn without_inner(&self, region: &[u32], cut: bool) -> Result<Self, SpecError> {
         let wrong = |message: String| Err(SpecError::new("replaced", message));
         if region.len() > LARGEST_REGION {
             return wrong(format!(
@@ -29,7 +30,7 @@ impl MolecularModel {
         let topology = Topology::new(self.len(), self.topology.clone())?;
         for molecule in topology.molecules().iter() {
             let within = molecule.iter().filter(|a| inside[**a as usize]).count();
-            if within != 0 && within != molecule.len() {
+            if !cut && within != 0 && within != molecule.len() {
                 let [a, b] = [
                     molecule.iter().find(|a| inside[**a as usize]),
                     molecule.iter().find(|a| !inside[**a as usize]),
@@ -37,7 +38,7 @@ impl MolecularModel {
                 .map(|a| a.copied().unwrap_or_default());
                 let message = format!("the group cuts a molecule: atom {a} is in it, atom {b} is not");
                 return Err(
-                    SpecError::new("replaced", message).hint("the group must consist of whole molecules")
+                    SpecError::new("replaced", message).hint("the group must consist of whole molecules, or the potential for it close the cut bonds: link_ratio = 0.71")
                 );
             }
         }
@@ -53,6 +54,7 @@ impl MolecularModel {
         outside(&mut b.impropers, &inside);
         outside(&mut b.cmaps, &inside);
         model.exceptions.retain(|e| !e.atoms.iter().all(|a| inside[*a as usize]));
+        outside(&mut model.pair_styles.scaled, &inside);
         let region: Vec<u32> = region.iter().copied().collect::<BTreeSet<u32>>().into_iter().collect();
         for (k, &i) in region.iter().enumerate() {
             for &j in &region[..k] {

@@ -1,4 +1,5 @@
 //! Molecular force fields: readers of the formats they come in, each in one file, into one neutral description.
+mod composition;
 mod embedding;
 mod model;
 mod settings;
@@ -11,6 +12,10 @@ pub mod gromacs;
 pub mod lammps;
 pub mod openmm;
 
-pub use model::{Composition, FileMethod, FileSettings, KCAL_PER_MOL, KJ_PER_MOL, MolecularModel, NANOMETRE};
+pub use composition::Composition;
+pub use model::{FileMethod, FileSettings, KCAL_PER_MOL, KJ_PER_MOL, MolecularModel, NANOMETRE};
 pub use settings::{Electrostatics, Overrides, non_bonded};
-pub use spec::{ElectrostaticsSpec, ForceFieldSpec, ForceGroupsSpec, ImplicitSolventSpec, NamedPotential};
+pub use spec::{
+    ElectrostaticsSpec, ForceFieldSpec, ForceGroupsSpec, ImplicitSolventSpec, MoleculeFileSpec,
+    NamedPotential,
+};

@@ -1,7 +1,8 @@
 //! A molecular force field of a system, whatever format it came from.
 use crate::bonded::BondedTerms;
-use crate::nonbonded::{ExceptionPair, LennardJonesTypes};
-use caloron_engine::topology::{SiteKind, TopologyParts};
+use crate::nonbonded::{Combination, ExceptionPair, LennardJonesTypes};
+use crate::pair::PairStylesModel;
+use caloron_engine::topology::TopologyParts;
 use caloron_engine::{Cell, Vec3, units};
 
 /// 1 kJ/mol in eV.
@@ -56,21 +57,6 @@ pub struct FileSettings {
     pub openmm_rules: bool,
 }
 
-/// Which molecules a system has, where its force field knows molecules by name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Composition {
-    /// How often the molecules that the file lists occur, as a whole.
-    pub own: usize,
-    /// Molecules after those: name and number.
-    pub added: Vec<(String, usize)>,
-}
-
-impl Default for Composition {
-    fn default() -> Self {
-        Self { own: 1, added: vec![] }
-    }
-}
-
 /// Everything a force-field file says about a system, in internal units.
 #[derive(Clone, Debug, Default)]
 pub struct MolecularModel {
@@ -90,8 +76,12 @@ pub struct MolecularModel {
     pub types: Vec<u32>,
     /// Numbers of the types.
     pub lennard_jones: LennardJonesTypes,
+    /// The rule for pairs of types that no table lists; `None` where the file has none.
+    pub rule: Option<Combination>,
     /// Excluded pairs and pairs with their own interaction.
     pub exceptions: Vec<ExceptionPair>,
+    /// Interactions of pairs of types beside Lennard-Jones ones.
+    pub pair_styles: PairStylesModel,
     /// Treatment of non-bonded pairs.
     pub settings: FileSettings,
     /// Implicit solvent.
@@ -116,82 +106,6 @@ impl MolecularModel {
     /// True without atoms.
     pub fn is_empty(&self) -> bool {
         self.masses.is_empty()
-    }
-}
-
-impl MolecularModel {
-    /// The model of `count` copies of its atoms, one copy after the other. Positions and the cell are left out.
-    #[must_use]
-    pub fn repeated(&self, count: usize) -> Self {
-        let n = self.len() as u32;
-        fn many<T: Clone>(items: &[T], count: usize, change: impl Fn(&mut T, u32), step: u32) -> Vec<T> {
-            (0..count as u32)
-                .flat_map(|k| {
-                    let change = &change;
-                    items.iter().map(move |item| {
-                        let mut item = item.clone();
-                        change(&mut item, k * step);
-                        item
-                    })
-                })
-                .collect()
-        }
-        fn shift(atoms: &mut [u32], by: u32) {
-            atoms.iter_mut().for_each(|a| *a += by);
-        }
-        let (b, t) = (&self.bonded, &self.topology);
-        let same = |_: &mut f64, _: u32| {};
-        let bonded = BondedTerms {
-            bonds: many(&b.bonds, count, |x, by| shift(&mut x.0, by), n),
-            urey_bradley: many(&b.urey_bradley, count, |x, by| shift(&mut x.0, by), n),
-            angles: many(&b.angles, count, |x, by| shift(&mut x.0, by), n),
-            dihedrals: many(&b.dihedrals, count, |x, by| shift(&mut x.0, by), n),
-            impropers: many(&b.impropers, count, |x, by| shift(&mut x.0, by), n),
-            cmaps: many(&b.cmaps, count, |x, by| shift(&mut x.0, by), n),
-        };
-        let residues = t.residues.len() as u32;
-        let topology = TopologyParts {
-            bonds: many(&t.bonds, count, |x, by| shift(&mut x.atoms, by), n),
-            angles: many(&t.angles, count, |x, by| shift(&mut x.atoms, by), n),
-            atom_names: many(&t.atom_names, count, |_, _| {}, n),
-            residues: many(&t.residues, count, |_, _| {}, n),
-            residue_of: many(&t.residue_of, count, |x, by| *x += by, residues),
-            constraints: many(&t.constraints, count, |x, by| shift(&mut x.atoms, by), n),
-            rigid_bodies: many(&t.rigid_bodies, count, |x, by| shift(&mut x.atoms, by), n),
-            virtual_sites: many(
-                &t.virtual_sites,
-                count,
-                |x, by| {
-                    x.site += by;
-                    match &mut x.kind {
-                        SiteKind::TwoAverage { parents, .. } => shift(parents, by),
-                        SiteKind::ThreeAverage { parents, .. } | SiteKind::OutOfPlane { parents, .. } => {
-                            shift(parents, by);
-                        }
-                        SiteKind::LocalCoordinates { parents, .. } => shift(parents, by),
-                    }
-                },
-                n,
-            ),
-        };
-        Self {
-            symbols: many(&self.symbols, count, |_, _| {}, n),
-            masses: many(&self.masses, count, same, n),
-            charges: many(&self.charges, count, same, n),
-            types: many(&self.types, count, |_, _| {}, n),
-            exceptions: many(&self.exceptions, count, |x, by| shift(&mut x.atoms, by), n),
-            bonded,
-            topology,
-            born: self.born.as_ref().map(|(r, s)| (many(r, count, same, n), many(s, count, same, n))),
-            solvent: self.solvent.clone().map(|mut s| {
-                s.atoms = many(&s.atoms, count, |_, _| {}, n);
-                s
-            }),
-            positions: None,
-            velocities: None,
-            cell: self.cell.clone().filter(Cell::is_open),
-            ..self.clone()
-        }
     }
 }
 

@@ -587,6 +587,8 @@ impl Pairs {
                 return Err(file.error(self.line, message));
             }
         }
+        // custom functions have no rule that is known
+        model.rule = self.expression.is_none().then_some(Combination::LorentzBerthelot);
         model.lennard_jones = table;
         Ok(())
     }

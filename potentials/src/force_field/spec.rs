@@ -1,15 +1,18 @@
 //! A molecular force field in an input file.
+use super::composition::{Composition, Template};
 use super::lammps::LammpsStyles;
-use super::model::{Composition, FileMethod, MolecularModel};
+use super::model::{FileMethod, MolecularModel};
 use super::settings::{Electrostatics, Overrides, non_bonded};
 use crate::Precision;
 use crate::bonded::Bonded;
 use crate::implicit::{Obc, ObcAtom, ObcModel};
 use crate::nonbonded::NonBonded;
+use crate::pair::PairStyles;
 use caloron_engine::quantity::{EnergyLength, InverseLength, Length};
 use caloron_engine::{Cell, Potential, Quantity, SpecError, units};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// A molecular force field: one file with the terms of every atom, and how non-bonded pairs are treated where the file
@@ -33,6 +36,10 @@ pub struct ForceFieldSpec {
     pub lammps: Option<PathBuf>,
     /// What a LAMMPS data file does not say.
     pub lammps_styles: Option<LammpsStyles>,
+    /// Molecules by name that `pack` and `solvate` can add to the system of an OpenMM, AMBER or LAMMPS file. Default: those whose residue
+    /// name an AMBER file has. A GROMACS topology defines its own.
+    #[serde(default)]
+    pub molecules: BTreeMap<String, MoleculeFileSpec>,
     /// Treatment of charges. Default: that of the file; all pairs for an open system of a file that says nothing.
     pub electrostatics: Option<ElectrostaticsSpec>,
     /// Cutoff of non-bonded pairs. Default: that of the file.
@@ -67,8 +74,46 @@ pub struct ForceFieldSpec {
     pub force_groups: Option<ForceGroupsSpec>,
     /// Group of whole molecules whose inner interactions are left out, bonded and non-bonded, because a `[[potential]]` that is
     /// restricted to the group gives them: mechanical embedding of a learned potential. Their interactions with all other
-    /// atoms stay. Default none.
+    /// atoms stay. The group may cut bonds where that `[[potential]]` has a `link_ratio`. Default none.
     pub replaced: Option<String>,
+}
+
+/// A molecule that can be added: one of the system itself, or the only one that another file describes. Pairs of Lennard-Jones types of two
+/// files follow the mixing rule, which must be the same for both. Give exactly one of `like_atom`, `openmm`, `amber`, `gromacs` and `lammps`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MoleculeFileSpec {
+    /// The molecule of the system's own file that holds this atom, from 0.
+    pub like_atom: Option<u32>,
+    /// An OpenMM `System` (XML) of the molecule.
+    pub openmm: Option<PathBuf>,
+    /// An AMBER topology of the molecule.
+    pub amber: Option<PathBuf>,
+    /// A GROMACS topology of the molecule.
+    pub gromacs: Option<PathBuf>,
+    /// A LAMMPS data file of the molecule.
+    pub lammps: Option<PathBuf>,
+    /// What a LAMMPS data file does not say.
+    pub lammps_styles: Option<LammpsStyles>,
+}
+
+impl MoleculeFileSpec {
+    fn template(&self, directory: &Path, files: &mut Vec<PathBuf>) -> Result<Template, SpecError> {
+        let file = ForceFieldSpec {
+            openmm: self.openmm.clone(),
+            amber: self.amber.clone(),
+            gromacs: self.gromacs.clone(),
+            lammps: self.lammps.clone(),
+            lammps_styles: self.lammps_styles.clone(),
+            ..ForceFieldSpec::default()
+        };
+        match (self.like_atom, file.named().is_empty()) {
+            (Some(atom), true) => Ok(Template::Like(atom)),
+            (None, false) => Ok(Template::File(Box::new(file.read(directory, files)?))),
+            _ => Err(SpecError::new("", "a molecule is described in one place")
+                .hint("give exactly one of `like_atom`, `openmm`, `amber`, `gromacs` and `lammps`")),
+        }
+    }
 }
 
 /// Force groups of the parts of a force field: 0 is the slowest, evaluated once a step.
@@ -136,7 +181,7 @@ impl ForceFieldSpec {
     pub fn read(&self, directory: &Path, files: &mut Vec<PathBuf>) -> Result<MolecularModel, SpecError> {
         self.read_composed(directory, files, &Composition::default())
     }
-    /// Reads the file for other molecules than it lists; GROMACS topologies alone know molecules by name.
+    /// Reads the file for other molecules than it lists, which are those of a GROMACS topology or of `molecules`.
     ///
     /// # Errors
     /// As [`Self::read`], and when a molecule is not known.
@@ -146,22 +191,14 @@ impl ForceFieldSpec {
         files: &mut Vec<PathBuf>,
         composition: &Composition,
     ) -> Result<MolecularModel, SpecError> {
-        let all = [
-            ("openmm", &self.openmm),
-            ("amber", &self.amber),
-            ("gromacs", &self.gromacs),
-            ("lammps", &self.lammps),
-        ];
-        let named: Vec<(&str, &PathBuf)> =
-            all.into_iter().filter_map(|(k, f)| Some((k, f.as_ref()?))).collect();
-        match named.as_slice() {
+        match self.named().as_slice() {
             [(format, file)] => {
                 let path = directory.join(file);
-                if *format != "gromacs" && *composition != Composition::default() {
-                    let message = "this file lists the atoms of one system: molecules cannot be added to it";
-                    return Err(SpecError::new(*format, message).hint(
-                        "a GROMACS topology (`gromacs`) defines molecules by name, which can be added",
-                    ));
+                if *format == "gromacs" && !self.molecules.is_empty() {
+                    let message = "a GROMACS topology defines its molecules itself";
+                    return Err(
+                        SpecError::new("molecules", message).hint("include their files in the topology")
+                    );
                 }
                 let model = match *format {
                     "amber" => super::amber::read(&path),
@@ -176,11 +213,35 @@ impl ForceFieldSpec {
                     _ => super::openmm::read(&path),
                 }?;
                 files.push(path);
-                Ok(model)
+                if *format == "gromacs" {
+                    return Ok(model);
+                }
+                let composed = model.composed(composition, |name| match self.molecules.get(name) {
+                    None => Ok(Template::Named),
+                    Some(m) => {
+                        m.template(directory, files).map_err(|e| e.within(&format!("molecules.{name}")))
+                    }
+                })?;
+                if !composition.added.is_empty() && composition.own > 0 && self.is_open(&composed) {
+                    let message = "molecules are added to a system that the force field treats as open, without a cutoff";
+                    return Err(SpecError::new("electrostatics", message)
+                        .hint("write electrostatics = \"pme\" and cutoff = \"9 Å\""));
+                }
+                Ok(composed)
             }
             _ => Err(SpecError::new("", "a force field is one file")
                 .hint("give exactly one of `openmm`, `amber`, `gromacs` and `lammps`")),
         }
+    }
+    /// The formats that are given, with their files.
+    fn named(&self) -> Vec<(&'static str, &PathBuf)> {
+        let all = [
+            ("openmm", &self.openmm),
+            ("amber", &self.amber),
+            ("gromacs", &self.gromacs),
+            ("lammps", &self.lammps),
+        ];
+        all.into_iter().filter_map(|(k, f)| Some((k, f.as_ref()?))).collect()
     }
     /// True when the system is open, whatever cell a structure file has: there is no cutoff, or one in an open system.
     pub fn is_open(&self, model: &MolecularModel) -> bool {
@@ -246,6 +307,16 @@ impl ForceFieldSpec {
             out.push(("reciprocal", Box::new(reciprocal)));
         } else {
             out.push(("non_bonded", Box::new(NonBonded::new(&non_bonded, cell)?)));
+        }
+        if !model.pair_styles.tables.is_empty() {
+            if self.dispersion_correction == Some(true) {
+                let message = "this file has pair interactions whose tails are not known: only those of the common Lennard-Jones interaction are";
+                return Err(SpecError::new("dispersion_correction", message).hint("leave it out"));
+            }
+            let excluded: Vec<[u32; 2]> = model.exceptions.iter().map(|e| e.atoms).collect();
+            let cutoff = self.overrides().cutoff.or(model.settings.cutoff);
+            let styles = PairStyles::new(&model.types, &model.pair_styles, &excluded, cutoff)?;
+            out.push(("pair_styles", Box::new(styles)));
         }
         if let Some(solvent) = self.solvent(model)? {
             out.push(("implicit_solvent", Box::new(Obc::new(solvent)?)));

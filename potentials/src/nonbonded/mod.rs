@@ -6,7 +6,7 @@ mod lattice;
 mod model;
 mod near;
 mod pairs;
-mod rows;
+pub(crate) mod rows;
 mod single;
 mod sorter;
 

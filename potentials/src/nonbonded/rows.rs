@@ -1,20 +1,21 @@
 //! Rows of neighbours without the excluded pairs, sorted by what interacts.
-use super::sorter::{Partners, Sorter, Takes};
+pub(crate) use super::sorter::Takes;
+use super::sorter::{Partners, Sorter};
 use crate::electrostatics::{Exclusions, Nearest};
 use crate::simd::Level;
 use caloron_engine::{Input, Vec3};
 use std::ops::Range;
 
 /// Parts of a row: Lennard-Jones alone, both, charges alone.
-pub(super) const PARTS: usize = 3;
+pub(crate) const PARTS: usize = 3;
 /// The first parts, with a Lennard-Jones interaction.
-pub(super) const DISPERSION_PARTS: usize = 2;
+pub(crate) const DISPERSION_PARTS: usize = 2;
 /// Rows of one block.
-pub(super) const ROWS: usize = 64;
+pub(crate) const ROWS: usize = 64;
 
 /// What rows are filled from.
 #[derive(Clone, Copy)]
-pub(super) struct Filling<'a> {
+pub(crate) struct Filling<'a> {
     /// What each site takes part in.
     pub takes: &'a [Takes],
     /// Type of each site, and of the dummy behind them.
@@ -27,7 +28,7 @@ pub(super) struct Filling<'a> {
 
 /// The rows of up to [`ROWS`] centres; every part is filled up to a multiple of the lanes with the dummy site.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Block {
+pub(crate) struct Block {
     entries: Vec<u32>,
     /// Ends of the parts of each row.
     ends: Vec<[u32; PARTS]>,
@@ -76,7 +77,7 @@ impl Block {
 }
 
 /// Fills a block with the rows of `centers` of the neighbour list.
-pub(super) fn from_list(block: &mut Block, centers: Range<usize>, input: &Input<'_>, filling: &Filling<'_>) {
+pub(crate) fn from_list(block: &mut Block, centers: Range<usize>, input: &Input<'_>, filling: &Filling<'_>) {
     let Filling { takes, exclusions, .. } = *filling;
     block.clear();
     let (list, positions) = (input.neighbors, input.positions);
@@ -110,7 +111,7 @@ pub(super) fn from_list(block: &mut Block, centers: Range<usize>, input: &Input<
 }
 
 /// Fills the block of the atoms from `first` on with all other atoms of an open system.
-pub(super) fn all_pairs(block: &mut Block, first: usize, count: usize, filling: &Filling<'_>) {
+pub(crate) fn all_pairs(block: &mut Block, first: usize, count: usize, filling: &Filling<'_>) {
     let Filling { takes, exclusions, .. } = *filling;
     block.clear();
     let atoms = takes.len() as u32;

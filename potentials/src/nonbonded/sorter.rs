@@ -4,7 +4,7 @@ use crate::simd::{Level, WIDE};
 
 /// What a site takes part in, and the low digits of its atom, by which most sites are seen to be no partner of a centre.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Takes(u32);
+pub(crate) struct Takes(u32);
 
 impl Takes {
     const DISPERSION: u32 = 1;

@@ -50,6 +50,7 @@ pub struct BornPair {
 }
 
 /// The function; coefficients A, 1/ρ, σ, C, D.
+#[derive(Clone, Copy, Debug)]
 pub struct Function;
 
 impl PairFunction<5> for Function {

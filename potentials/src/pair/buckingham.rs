@@ -45,6 +45,7 @@ pub struct BuckinghamPair {
 }
 
 /// The function; coefficients A, -1/ρ, C.
+#[derive(Clone, Copy, Debug)]
 pub struct Function;
 
 impl PairFunction<3> for Function {

@@ -7,8 +7,9 @@ use super::PairFunction;
 use super::table::{Numbers, PairTable};
 use super::truncation::{self, NUMBERS};
 use crate::kernels::symmetric;
+use crate::nonbonded::rows;
 use crate::simd::{self, LANES, Lanes, Level};
-use caloron_engine::neighbors::BLOCK;
+use caloron_engine::neighbors::{BLOCK, Site};
 use caloron_engine::{Mat3, NeighborList, Vec3};
 use rayon::prelude::*;
 
@@ -43,11 +44,41 @@ unsafe impl Send for Sink {}
 // SAFETY: as above
 unsafe impl Sync for Sink {}
 
+/// The rows that a kernel runs over: those of the neighbour list, or rows that were made from them, with sites whose species are
+/// other numbers.
+#[derive(Clone, Copy)]
+pub(crate) struct Around<'a> {
+    list: &'a NeighborList,
+    own: Option<(&'a [Site], &'a [rows::Block])>,
+}
+
+impl<'a> Around<'a> {
+    pub fn list(list: &'a NeighborList) -> Self {
+        Self { list, own: None }
+    }
+    pub fn rows(list: &'a NeighborList, sites: &'a [Site], rows: &'a [rows::Block]) -> Self {
+        Self { list, own: Some((sites, rows)) }
+    }
+    pub fn centers(&self) -> &'a [u32] {
+        self.list.centers()
+    }
+    fn sites(&self) -> &'a [Site] {
+        self.own.map_or_else(|| self.list.padded_sites(), |own| own.0)
+    }
+    #[inline(always)]
+    fn row(&self, k: usize) -> &'a [u32] {
+        match self.own {
+            None => self.list.padded_row(k),
+            Some((_, blocks)) => blocks[k / rows::ROWS].row(k % rows::ROWS).0[0],
+        }
+    }
+}
+
 /// A block of rows. `SMOOTH`: the truncation changes more than the energy by a constant; `MANY`: more than one species.
 pub(super) struct Rows<'a, F, const K: usize, const SMOOTH: bool, const MANY: bool, const WANT: u8> {
     pub function: &'a F,
     pub table: &'a PairTable<K>,
-    pub list: &'a NeighborList,
+    pub around: Around<'a>,
     pub block: usize,
     pub sink: Sink,
 }
@@ -61,10 +92,11 @@ where
 
     #[inline(always)]
     fn run<V: Lanes>(self) -> Totals {
-        let Self { function, table, list, block, sink } = self;
+        let Self { function, table, around, block, sink } = self;
+        let list = around.list;
         let (kind, numbers) = (table.truncation, table.numbers());
-        let sites = list.padded_sites();
-        let centers = list.centers();
+        let sites = around.sites();
+        let centers = around.centers();
         let zero = V::splat(0.0);
         let (mut energy, mut virial) = (zero, [zero; 6]);
         // SAFETY (lookups): the table has K + NUMBERS rows of `stride` numbers for each species, and the species of
@@ -80,7 +112,7 @@ where
             // from memory, in good time: atoms are in no order, and rows beyond the page are not foreseen
             let ahead = list.atom(centers[(k + AHEAD).min(centers.len() - 1)]);
             V::prefetch(sink.forces.wrapping_add(ahead));
-            let row = list.padded_row(k);
+            let row = around.row(k);
             for line in 0..LINES {
                 V::prefetch(row.as_ptr().wrapping_add(AHEAD * row.len() + line * LINE));
             }
@@ -148,7 +180,7 @@ where
 pub struct Job<'a, F, const K: usize> {
     pub(super) function: &'a F,
     pub(super) table: &'a PairTable<K>,
-    pub(super) list: &'a NeighborList,
+    pub(super) around: Around<'a>,
     pub(super) level: Level,
     pub(super) want: u8,
     pub(super) sink: Sink,
@@ -168,10 +200,10 @@ impl<F: PairFunction<K>, const K: usize> Job<'_, F, K> {
     }
     /// One kernel for every truncation, number of species and set of results.
     pub fn general(self) {
-        let (function, table, list, level, sink) =
-            (self.function, self.table, self.list, self.level, self.sink);
+        let (function, table, around, level, sink) =
+            (self.function, self.table, self.around, self.level, self.sink);
         self.blocks(|block| {
-            simd::run(level, Rows::<F, K, true, true, ALL> { function, table, list, block, sink })
+            simd::run(level, Rows::<F, K, true, true, ALL> { function, table, around, block, sink })
         });
     }
     /// A kernel for just this truncation, number of species and set of results. The numbers are the same.
@@ -191,14 +223,14 @@ impl<F: PairFunction<K>, const K: usize> Job<'_, F, K> {
         }
     }
     fn wide<const SMOOTH: bool, const MANY: bool, const WANT: u8>(self) {
-        let (function, table, list, sink) = (self.function, self.table, self.list, self.sink);
+        let (function, table, around, sink) = (self.function, self.table, self.around, self.sink);
         #[cfg(target_arch = "x86_64")]
         if self.level == Level::Avx512 && Level::detect() == Level::Avx512 {
             return self.blocks(|block| {
-                simd::run_avx512(Rows::<F, K, SMOOTH, MANY, WANT> { function, table, list, block, sink })
+                simd::run_avx512(Rows::<F, K, SMOOTH, MANY, WANT> { function, table, around, block, sink })
             });
         }
-        let _ = (function, table, list, sink);
+        let _ = (function, table, around, sink);
         self.general();
     }
 }

@@ -62,6 +62,7 @@ pub struct LennardJonesSpecies {
 }
 
 /// The function; coefficients 48 ε σ¹², -24 ε σ⁶, 4 ε σ¹², -4 ε σ⁶.
+#[derive(Clone, Copy, Debug)]
 pub struct Function;
 
 /// The coefficients of ε and σ.

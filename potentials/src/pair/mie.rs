@@ -46,7 +46,13 @@ pub struct MiePair {
 }
 
 /// The function; coefficients C ε, ln σ, n, m.
+#[derive(Clone, Copy, Debug)]
 pub struct Function;
+
+/// The coefficients of ε, σ, n and m.
+pub(super) fn coefficients(epsilon: f64, sigma: f64, n: f64, m: f64) -> [f64; 4] {
+    [n / (n - m) * (n / m).powf(m / (n - m)) * epsilon, sigma.ln(), n, m]
+}
 
 impl PairFunction<4> for Function {
     const NAME: &'static str = "mie";
@@ -77,8 +83,7 @@ impl Mie {
                 let message = format!("the exponents must satisfy n > m > 0, not n = {n}, m = {m}");
                 return Err(SpecError::new("n", message));
             }
-            let c = n / (n - m) * (n / m).powf(m / (n - m));
-            Ok((&p.species, [c * epsilon, sigma.ln(), n, m], check::cutoff(p.cutoff, cutoff)?))
+            Ok((&p.species, coefficients(epsilon, sigma, n, m), check::cutoff(p.cutoff, cutoff)?))
         })?;
         let kind = self.truncation.unwrap_or(Truncation::ForceShifted);
         let table = parameters.build(&Function, kind, self.unlisted_pairs)?;

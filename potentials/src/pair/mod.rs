@@ -6,6 +6,7 @@ mod kernel;
 mod table;
 mod tail;
 mod truncation;
+mod typed;
 
 pub mod born;
 pub mod buckingham;
@@ -21,13 +22,14 @@ pub mod zbl;
 
 pub use table::{PairTable, Parameters, Unlisted};
 pub use truncation::Truncation;
+pub use typed::{PairStyles, PairStylesModel, TypedForm, TypedPair, TypedPairs};
 
 use crate::kernels::symmetric;
 use crate::simd::{Lanes, Level};
 use caloron_engine::quantity::{Dimension, Length, Quantity};
 use caloron_engine::{Input, Outputs, Potential, PotentialError, Properties, SpecError};
 pub use kernel::Job;
-use kernel::{ALL, ENERGY, FORCES, Sink, Totals};
+use kernel::{ALL, Around, ENERGY, FORCES, Sink, Totals};
 
 /// A function of the distance with K coefficients for each pair of species.
 pub trait PairFunction<const K: usize>: Send + Sync + 'static {
@@ -126,6 +128,20 @@ impl<F: PairFunction<K>, const K: usize> Potential for Pair<F, K> {
             let name = species.get(self.table.species).map_or(String::new(), |s| s.symbol.clone());
             return Err(PotentialError::UnknownSpecies { potential: F::NAME, species: name });
         }
+        self.add(Around::list(input.neighbors), want, out);
+        self.tail.as_ref().map_or(Ok(()), |tail| tail.add(F::NAME, input, want, out))
+    }
+    fn citations(&self) -> Vec<&'static str> {
+        self.function.citations()
+    }
+    fn warnings(&self) -> Vec<String> {
+        self.warnings.clone()
+    }
+}
+
+impl<F: PairFunction<K>, const K: usize> Pair<F, K> {
+    /// Adds the sums over rows whose sites have species of the table; returns the energy where it is wanted.
+    fn add(&mut self, around: Around<'_>, want: Properties, out: &mut Outputs) -> f64 {
         let compute =
             if want.intersects(Properties::VIRIAL | Properties::ATOM_ENERGIES | Properties::ATOM_VIRIALS) {
                 ALL
@@ -142,19 +158,21 @@ impl<F: PairFunction<K>, const K: usize> Potential for Pair<F, K> {
             energies: target(&mut out.atom_energies, want.contains(Properties::ATOM_ENERGIES)),
             virials: target(&mut out.atom_virials, want.contains(Properties::ATOM_VIRIALS)),
         };
-        let blocks = input.neighbors.centers().len().div_ceil(caloron_engine::neighbors::BLOCK);
+        let blocks = around.centers().len().div_ceil(caloron_engine::neighbors::BLOCK);
         self.totals.resize(blocks, Totals::default());
         F::run(Job {
             function: &self.function,
             table: &self.table,
-            list: input.neighbors,
+            around,
             level: self.level,
             want: compute,
             sink,
             totals: &mut self.totals,
         });
+        let mut energy = 0.0;
         if want.contains(Properties::ENERGY) {
-            out.energy += self.totals.iter().fold(0.0, |s, t| s + t.energy);
+            energy = self.totals.iter().fold(0.0, |s, t| s + t.energy);
+            out.energy += energy;
         }
         if want.contains(Properties::VIRIAL) {
             let mut w = [0.0; 6];
@@ -165,13 +183,7 @@ impl<F: PairFunction<K>, const K: usize> Potential for Pair<F, K> {
             }
             out.virial += symmetric(w);
         }
-        self.tail.as_ref().map_or(Ok(()), |tail| tail.add(F::NAME, input, want, out))
-    }
-    fn citations(&self) -> Vec<&'static str> {
-        self.function.citations()
-    }
-    fn warnings(&self) -> Vec<String> {
-        self.warnings.clone()
+        energy
     }
 }
 

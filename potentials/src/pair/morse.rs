@@ -44,6 +44,7 @@ pub struct MorsePair {
 }
 
 /// The function; coefficients D, α, r₀.
+#[derive(Clone, Copy, Debug)]
 pub struct Function;
 
 impl PairFunction<3> for Function {

@@ -33,6 +33,11 @@ impl<const K: usize> Parameters<K> {
         let pairs = vec![None; species.len() * species.len()];
         Self { form, species, listed: Vec::new(), pairs }
     }
+    /// No parameters yet, for types that are known by number.
+    pub(super) fn for_types(form: &'static str, types: usize) -> Self {
+        let species = (1..=types).map(|t| t.to_string()).collect();
+        Self { form, species, listed: Vec::new(), pairs: vec![None; types * types] }
+    }
     /// The parameters of listed pairs; `read` gives species, coefficients and cutoff of each.
     ///
     /// # Errors

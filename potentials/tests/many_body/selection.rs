@@ -1,9 +1,11 @@
 //! Interactions between chosen atoms, and times a factor.
 use crate::golden::{build, frames, potentials, system};
 use caloron_engine::neighbors::Search;
-use caloron_engine::testing::{Options, check_potential};
-use caloron_engine::{Archive, Evaluator, Outputs, Potential, Properties, State, System, Vec3};
-use caloron_potentials::selection::{Atoms, Scaled, Selected};
+use caloron_engine::testing::{Check, Options, check_potential};
+use caloron_engine::topology::{Bond, Topology, TopologyParts};
+use caloron_engine::{Archive, Cell, Evaluator, Mat3, Outputs, Potential, Properties, State, System, Vec3};
+use caloron_potentials::selection::{Atoms, Link, Scaled, Selected, part};
+use std::path::Path;
 
 const COPPER: &str = "eam = { file = \"CuNi.eam.alloy\" }";
 
@@ -131,4 +133,69 @@ fn its_neighbour_list_survives_a_restart() {
     let a = first.ensure(&system, &state, EVERYTHING, EVERYTHING).unwrap();
     let b = second.ensure(&system, &state, EVERYTHING, EVERYTHING).unwrap();
     assert_eq!((a.energy, &a.forces), (b.energy, &b.forces));
+}
+
+/// A chain of six carbon atoms, which the cell cuts, with a hydrogen at its head.
+fn chain(inner: &[u32]) -> (System, State) {
+    let mut system = system(&["C", "H"], &["C", "C", "C", "C", "C", "C", "H"].map(str::to_owned));
+    let bonds = [[0, 1], [1, 2], [2, 3], [3, 4], [4, 5], [0, 6]].map(|atoms| Bond { atoms, length: None });
+    let parts = TopologyParts { bonds: bonds.to_vec(), ..TopologyParts::default() };
+    system.set_topology(Topology::new(7, parts).unwrap()).unwrap();
+    system.set_group("inner", inner.to_vec());
+    let positions = [
+        [6.1, 1.0, 2.2],
+        [7.5, 1.3, 2.6],
+        [8.1, 2.7, 2.4],
+        [0.4, 2.8, 3.1],
+        [1.0, 4.2, 3.0],
+        [2.4, 4.3, 3.7],
+        [5.5, 1.6, 2.9],
+    ]
+    .map(Vec3::from);
+    let cell = Cell::from_matrix(Mat3::new(9.0, 1.1, -0.4, 0.0, 8.5, 0.7, 0.0, 0.0, 9.5), [true; 3]).unwrap();
+    (system, State::at_rest(positions.to_vec(), cell))
+}
+
+const CARBON: &str = "lennard_jones = { cutoff = \"6 Å\", mixing = \"lorentz_berthelot\", species = [{ name = \"C\", epsilon = \"0.2 eV\", \
+                      sigma = \"1.4 Å\" }, { name = \"H\", epsilon = \"0.1 eV\", sigma = \"1.0 Å\" }] }";
+
+#[test]
+fn link_atoms_close_cut_bonds_and_pass_their_forces_on() {
+    for (inner, links) in [(vec![0, 1, 2, 6], 1), (vec![1, 2, 3], 2), (vec![0, 1, 2, 3, 4, 5], 1)] {
+        let (system, state) = chain(&inner);
+        let atoms = Atoms::Groups(vec!["inner".into()]);
+        let cut = Link::cut(&system, &inner, 0.7);
+        assert_eq!(cut.len(), links);
+        let (small, positions) = part(&system, &inner, &cut, state.positions(), state.cell());
+        assert_eq!((small.len(), positions.len()), (inner.len() + links, inner.len() + links));
+        assert_eq!(small.symbol(inner.len()), "H");
+        let made = || build(CARBON, Path::new("."), &small).unwrap();
+        // the link lies on the bond, also where the cell cuts it
+        for (link, r) in cut.iter().zip(&positions[inner.len()..]) {
+            let [i, o] = [link.inside, link.outside].map(|a| &state.positions()[a as usize]);
+            let [a, b] = [(r - i).norm(), state.cell().shortest(r, o).norm()];
+            assert!((a / (a + b) - 0.7).abs() < 1e-12 && a + b < 1.7, "{a} {b}");
+        }
+        let alone = evaluate(made(), &small, &State::at_rest(positions, state.cell().clone()), EVERYTHING);
+        let mut linked =
+            Selected::linked(made(), atoms.clone(), &system, 0.5, Search::Auto, Some(0.7)).unwrap();
+        assert!(linked.describe().last().unwrap().contains(&format!("{links} bonds are cut")));
+        let checks = [
+            Check::Forces,
+            Check::Virial,
+            Check::AtomSums,
+            Check::Translation,
+            Check::Rotation,
+            Check::Wrapping,
+            Check::Wants,
+            Check::Threads,
+        ];
+        let options = Options { checks: checks.to_vec(), ..Options::default() };
+        let report = check_potential(&mut linked, &system, &state, &options).unwrap();
+        assert!(report.passed(), "{inner:?}\n{report}");
+        let out = evaluate(Box::new(linked), &system, &state, EVERYTHING);
+        assert!((out.energy - alone.energy).abs() < 1e-12 && (out.virial - alone.virial).norm() < 1e-12);
+        let total: Vec3 = out.forces.iter().sum();
+        assert!(total.norm() < 1e-12 && out.forces[cut[0].outside as usize].norm() > 1e-3);
+    }
 }

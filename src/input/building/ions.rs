@@ -10,10 +10,10 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IonsSpec {
-    /// The positive ion: with a force field the name of the molecule in the topology, else an element of the groups 1 and 2
+    /// The positive ion: with a force field the name of the molecule in the force field, else an element of the groups 1 and 2
     /// or zinc. Default "Na".
     pub cation: Option<String>,
-    /// The negative ion: with a force field the name of the molecule in the topology, else a halogen. Default "Cl".
+    /// The negative ion: with a force field the name of the molecule in the force field, else a halogen. Default "Cl".
     pub anion: Option<String>,
     /// Adds the ions that make the system neutral; default true.
     pub neutralize: Option<bool>,

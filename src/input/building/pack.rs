@@ -47,7 +47,7 @@ pub struct PackedSpec {
     pub species: Option<String>,
     /// Number of molecules.
     pub count: u32,
-    /// Name of the molecule in a GROMACS topology, where a force field is used.
+    /// Name of the molecule in the force field, where one is used.
     pub name: Option<String>,
 }
 

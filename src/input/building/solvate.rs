@@ -21,7 +21,7 @@ pub struct SolvateSpec {
     pub file: Option<PathBuf>,
     /// Mass per volume of the solvent of a file.
     pub mass_density: Option<Quantity<Density>>,
-    /// Name of the solvent molecule in a GROMACS topology, where a force field is used.
+    /// Name of the solvent molecule in the force field, where one is used.
     pub name: Option<String>,
     /// Makes a new cell with at least this distance between the structure and its faces, and puts the structure into its
     /// centre. Default: the cell of the structure, as it is.

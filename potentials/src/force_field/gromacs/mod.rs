@@ -5,7 +5,7 @@ mod molecule;
 mod preprocess;
 mod types;
 
-use super::model::Composition;
+use super::composition::Composition;
 use super::model::{KJ_PER_MOL, MOST_TYPES, MolecularModel, NANOMETRE};
 use super::text::{TextFile, real};
 use crate::bonded::{CmapForm, Map};
@@ -405,6 +405,8 @@ impl<'a> Topology<'a> {
         }
         let mut model = MolecularModel { format: "GROMACS", ..MolecularModel::default() };
         model.lennard_jones = self.lennard_jones(defaults.rule, &used);
+        model.rule =
+            Some(if defaults.rule == 2 { Combination::LorentzBerthelot } else { Combination::Geometric });
         model.warnings = self.warnings;
         for (kind, count) in &self.system {
             let molecule = &self.molecules[*kind];

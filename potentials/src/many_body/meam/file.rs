@@ -31,6 +31,8 @@ pub struct MeamSpec {
 #[derive(Clone, Debug)]
 pub(super) struct Parameters {
     pub lattice: Vec<Vec<Lattice>>,
+    /// The angle of bent reference structures, rad.
+    pub angle: Vec<Vec<f64>>,
     /// Atomic number as the library states it.
     pub nuclear: Vec<f64>,
     pub beta: Vec<[f64; 4]>,
@@ -96,7 +98,7 @@ fn element(words: &mut Words<'_>, name: &str, wanted: bool) -> Result<Option<Ele
     let lattice = Lattice::read(structure).filter(|l| !l.needs_two()).ok_or_else(|| {
         words
             .error(format!("the reference structure `{structure}` of {name} is not supported"))
-            .hint("supported are fcc, bcc, hcp, sc, dia, dia3 and dim")
+            .hint(format!("supported are {}", Lattice::known_of_one()))
     })?;
     if z != lattice.neighbors() {
         let message =
@@ -164,7 +166,7 @@ const KEYS: [&[&str]; 4] = [
         "bkgd_dyn",
     ],
     &["rho0"],
-    &["ec", "alpha", "re", "delta", "lattce", "attrac", "repuls", "nn2", "zbl"],
+    &["ec", "alpha", "re", "delta", "lattce", "attrac", "repuls", "nn2", "zbl", "theta"],
     &["cmin", "cmax"],
 ];
 
@@ -180,6 +182,7 @@ impl Parameters {
         let square = |x: f64| vec![vec![x; n]; n];
         let mut p = Self {
             lattice: vec![vec![Lattice::Fcc; n]; n],
+            angle: square(std::f64::consts::PI),
             nuclear: elements.iter().map(|e| e.nuclear).collect(),
             beta: elements.iter().map(|e| e.beta).collect(),
             t: elements.iter().map(|e| e.t).collect(),
@@ -328,6 +331,13 @@ impl Parameters {
                 }
                 set(&mut self.lattice, a, b, lattice);
             }
+            ("theta", &[a, b]) => {
+                let degrees = value()?;
+                if !(degrees > 0.0 && degrees <= 180.0) {
+                    return Err(error(format!("the angle {degrees} is not between 0 and 180 degrees")));
+                }
+                set(&mut self.angle, a, b, degrees.to_radians());
+            }
             ("ec", &[a, b]) => set(&mut self.ec, a, b, value()?),
             ("alpha", &[a, b]) => set(&mut self.alpha, a, b, value()?),
             ("re", &[a, b]) => set(&mut self.re, a, b, value()?),
@@ -361,6 +371,10 @@ impl Parameters {
                 if a != b && self.ec[a][b] == 0.0 {
                     let mean = match self.lattice[a][b] {
                         Lattice::L12 => (3.0 * self.ec[a][a] + self.ec[b][b]) / 4.0,
+                        Lattice::C11 => {
+                            let (two, one) = if self.silicide(a) { (a, b) } else { (b, a) };
+                            (2.0 * self.ec[two][two] + self.ec[one][one]) / 3.0
+                        }
                         _ => mean(&self.ec),
                     };
                     let ec = mean - self.delta[a][b];
@@ -377,8 +391,11 @@ impl Parameters {
                 if self.alpha[a][b] <= 0.0 || self.re[a][b] <= 0.0 {
                     return Err(format!("alpha and re of {pair} must be positive"));
                 }
-                if self.second[a][b] && self.lattice[a][b].second().is_none() {
-                    return Err(format!("nn2 of {pair} is set, but a dimer has no second neighbours"));
+                let lattice = self.lattice[a][b];
+                if self.second[a][b] && (lattice == Lattice::C11) {
+                    return Err(format!(
+                        "nn2 of {pair} is set, but c11 is defined for first neighbours alone; set nn2 = 0"
+                    ));
                 }
                 for (k, &(low, high)) in self.c_limits[a][b].iter().enumerate() {
                     if low >= high {
@@ -406,6 +423,11 @@ impl Parameters {
         }
         Ok(())
     }
+    /// Whether a, the lower number of a pair in MoSi₂'s structure, is the element with two atoms in the formula: the one whose own
+    /// structure is diamond.
+    pub fn silicide(&self, a: usize) -> bool {
+        self.lattice[a][a] == Lattice::Diamond
+    }
     /// The parameters of the elements `map`, in this order.
     pub fn of(&self, map: &[usize]) -> Self {
         fn pick<T: Clone>(of: &[T], map: &[usize]) -> Vec<T> {
@@ -416,6 +438,7 @@ impl Parameters {
         }
         Self {
             lattice: pick2(&self.lattice, map),
+            angle: pick2(&self.angle, map),
             nuclear: pick(&self.nuclear, map),
             beta: pick(&self.beta, map),
             t: pick(&self.t, map),

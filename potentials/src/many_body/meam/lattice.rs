@@ -17,13 +17,24 @@ pub(super) enum Lattice {
     B2,
     /// Cu₃Au; the element with the lower number is the majority.
     L12,
+    /// MoSi₂ (C11b).
+    C11,
+    /// Methane; the element with the lower number is in the middle.
+    Methane,
+    /// A straight chain.
+    Linear,
+    /// A bent chain, whose second neighbours are of the same element.
+    Zigzag,
+    /// A bent molecule of three atoms such as water; the element with the lower number is at the ends.
+    Trimer,
 }
 
 /// Names in files, in the order of [`ALL`].
-const NAMES: [&str; 10] = ["fcc", "bcc", "hcp", "sc", "dia", "dia3", "dim", "b1", "b2", "l12"];
-const ALL: [Lattice; 10] = {
+const NAMES: [&str; 15] =
+    ["fcc", "bcc", "hcp", "sc", "dia", "dia3", "dim", "lin", "zig", "tri", "b1", "b2", "l12", "c11", "ch4"];
+const ALL: [Lattice; 15] = {
     use Lattice::*;
-    [Fcc, Bcc, Hcp, Sc, Diamond, DiamondThird, Dimer, B1, B2, L12]
+    [Fcc, Bcc, Hcp, Sc, Diamond, DiamondThird, Dimer, Linear, Zigzag, Trimer, B1, B2, L12, C11, Methane]
 };
 
 /// Second neighbours in a reference structure.
@@ -49,9 +60,14 @@ impl Lattice {
     pub fn known() -> String {
         NAMES.join(", ")
     }
+    /// What an element can have, for messages.
+    pub fn known_of_one() -> String {
+        let one = NAMES.iter().zip(ALL).filter(|(_, l)| !l.needs_two()).map(|(n, _)| *n);
+        one.collect::<Vec<_>>().join(", ")
+    }
     /// True for structures of two elements.
     pub fn needs_two(self) -> bool {
-        matches!(self, Self::B1 | Self::B2 | Self::L12)
+        matches!(self, Self::B1 | Self::B2 | Self::L12 | Self::C11 | Self::Methane)
     }
     /// Distance of first neighbours for a lattice constant.
     pub fn distance(self, constant: f64) -> f64 {
@@ -67,13 +83,15 @@ impl Lattice {
         match self {
             Self::Fcc | Self::Hcp | Self::L12 => 12.0,
             Self::Bcc | Self::B2 => 8.0,
+            Self::C11 => 10.0,
             Self::B1 | Self::Sc => 6.0,
-            Self::Diamond | Self::DiamondThird => 4.0,
+            Self::Diamond | Self::DiamondThird | Self::Methane => 4.0,
+            Self::Linear | Self::Zigzag | Self::Trimer => 2.0,
             Self::Dimer => 1.0,
         }
     }
-    /// Second neighbours. `None`: there are none.
-    pub fn second(self) -> Option<SecondShell> {
+    /// Second neighbours, for the angle of bent structures. `None`: there are none.
+    pub fn second(self, angle: f64) -> Option<SecondShell> {
         let shell = |count: f64, square: f64, screens, c: f64| {
             Some(SecondShell { count, ratio: square.sqrt(), screens, c })
         };
@@ -83,15 +101,27 @@ impl Lattice {
             Self::B1 | Self::Sc => shell(12.0, 2.0, 2, 1.0),
             Self::Diamond => shell(12.0, 8.0 / 3.0, 1, 0.5),
             Self::DiamondThird => shell(12.0, 11.0 / 3.0, 4, 1.0),
-            Self::Dimer => None,
+            Self::Zigzag | Self::Trimer => {
+                let across = 4.0 * (0.5 * angle).sin().powi(2);
+                // both atoms at the ends of a molecule count as screening each other
+                let (count, screens) = if self == Self::Zigzag { (2.0, 1) } else { (1.0, 2) };
+                shell(count, across, screens, 4.0 / across - 1.0)
+            }
+            Self::C11 | Self::Methane | Self::Linear | Self::Dimer => None,
         }
     }
-    /// ρ_h²/ρa_h² for h = 1, 2, 3: Σ_jk of cos θ, cos² θ − ⅓ and cos³ θ − ⅗ cos θ over first neighbours.
-    pub fn shape(self) -> [f64; 3] {
+    /// ρ_h²/ρa_h² for h = 1, 2, 3: Σ_jk of cos θ, cos² θ − ⅓ and cos³ θ − ⅗ cos θ over first neighbours, for the angle of
+    /// bent structures.
+    pub fn shape(self, angle: f64) -> [f64; 3] {
         match self {
             Self::Hcp => [0.0, 0.0, 1.0 / 3.0],
-            Self::Diamond | Self::DiamondThird => [0.0, 0.0, 32.0 / 9.0],
+            Self::Diamond | Self::DiamondThird | Self::Methane => [0.0, 0.0, 32.0 / 9.0],
             Self::Dimer => [1.0, 2.0 / 3.0, 0.4],
+            Self::Linear => [0.0, 8.0 / 3.0, 0.0],
+            Self::Zigzag | Self::Trimer => {
+                let cos = angle.cos();
+                [2.0 + 2.0 * cos, 2.0 / 3.0 + 2.0 * cos * cos, 0.8 + 2.0 * cos * cos * cos - 1.2 * cos]
+            }
             _ => [0.0; 3],
         }
     }
@@ -102,7 +132,7 @@ mod tests {
     use super::*;
 
     /// Directions to first neighbours.
-    fn directions(lattice: Lattice) -> Vec<[f64; 3]> {
+    fn directions(lattice: Lattice, angle: f64) -> Vec<[f64; 3]> {
         let mut all = Vec::new();
         let signs = [-1.0, 1.0];
         match lattice {
@@ -123,10 +153,16 @@ mod tests {
                     all.extend([[a, 0.0, 0.0], [0.0, a, 0.0], [0.0, 0.0, a]]);
                 }
             }
-            Lattice::Diamond | Lattice::DiamondThird => {
+            Lattice::Diamond | Lattice::DiamondThird | Lattice::Methane => {
                 all = vec![[1.0, 1.0, 1.0], [1.0, -1.0, -1.0], [-1.0, 1.0, -1.0], [-1.0, -1.0, 1.0]];
             }
             Lattice::Dimer => all.push([0.0, 0.0, 1.0]),
+            Lattice::Linear => all.extend([[0.0, 0.0, 1.0], [0.0, 0.0, -1.0]]),
+            Lattice::Zigzag | Lattice::Trimer => {
+                all.extend([[0.0, 0.0, 1.0], [angle.sin(), 0.0, angle.cos()]]);
+            }
+            // the atoms of MoSi₂ have no common surroundings
+            Lattice::C11 => {}
             Lattice::Hcp => {
                 let third = std::f64::consts::PI / 3.0;
                 for k in 0..6 {
@@ -153,8 +189,9 @@ mod tests {
 
     #[test]
     fn shells_and_shapes_follow_from_the_structures() {
-        for lattice in ALL {
-            let around = directions(lattice);
+        let angle = 1.8;
+        for lattice in ALL.into_iter().filter(|l| *l != Lattice::C11) {
+            let around = directions(lattice, angle);
             assert_eq!(around.len() as f64, lattice.neighbors(), "{lattice:?}");
             let mut shape = [0.0; 3];
             for a in &around {
@@ -165,7 +202,7 @@ mod tests {
                     shape[2] += c * c * c - 0.6 * c;
                 }
             }
-            for (found, stated) in shape.iter().zip(lattice.shape()) {
+            for (found, stated) in shape.iter().zip(lattice.shape(angle)) {
                 assert!((found - stated).abs() < 1e-12, "{lattice:?}: {shape:?}");
             }
         }
@@ -194,7 +231,7 @@ mod tests {
             let origin = [0.0; 3];
             let r2 = |p: &[f64; 3]| square(&origin, p);
             let nearest = atoms.iter().map(r2).filter(|r| *r > 1e-9).fold(f64::INFINITY, f64::min);
-            let shell = lattice.second().unwrap();
+            let shell = lattice.second(std::f64::consts::PI).unwrap();
             let there = |p: &&[f64; 3]| (r2(p) / nearest - shell.ratio * shell.ratio).abs() < 1e-9;
             assert_eq!(atoms.iter().filter(there).count() as f64, shell.count, "{lattice:?}");
             let far = atoms.iter().find(there).unwrap();
@@ -216,6 +253,6 @@ mod tests {
         for (name, lattice) in NAMES.iter().zip(ALL) {
             assert_eq!(Lattice::read(name), Some(lattice));
         }
-        assert_eq!(Lattice::read("c11"), None);
+        assert_eq!(Lattice::read("a15"), None);
     }
 }

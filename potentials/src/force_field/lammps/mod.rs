@@ -2,11 +2,13 @@
 //!
 //! Styles stand behind the titles of the sections (`Pair Coeffs # lj/cut/coul/long`) or in the input. Units `real`
 //! (Å, kcal/mol, fs) or `metal` (Å, eV, ps). Source: the LAMMPS documentation.
-use super::model::{FileMethod, KCAL_PER_MOL, MOST_TYPES, MolecularModel};
+mod pairs;
+
+use super::model::{KCAL_PER_MOL, MOST_TYPES, MolecularModel};
 use super::text::{TextFile, real};
 use crate::bonded::{AngleForm, BondForm, DihedralForm};
 use crate::electrostatics::{Exclusions, ScaledPair};
-use crate::nonbonded::{Combination, ExceptionPair, LennardJonesTypes, coefficients};
+use crate::nonbonded::ExceptionPair;
 use caloron_engine::topology::{Angle, Bond, Residue};
 use caloron_engine::{Cell, Mat3, SpecError, Vec3, elements, units};
 use schemars::JsonSchema;
@@ -22,8 +24,13 @@ pub struct LammpsStyles {
     pub units: Option<String>,
     /// Atom style. Default: that behind the title `Atoms`.
     pub atom: Option<String>,
-    /// Pair style, such as "lj/cut/coul/long". Default: that behind the title of the section.
+    /// Pair style, such as "lj/cut/coul/long" or, with cutoffs in Å as in an input script, "hybrid/overlay buck 8 coul/long 10". Default: that
+    /// behind the title of the section.
     pub pair: Option<String>,
+    /// Arguments of `pair_coeff` commands that come after the coefficients of the file, such as "1 2 buck 1388.8 0.3623 175.0" or
+    /// "* * coul/long". Default: none.
+    #[serde(default)]
+    pub pair_coeff: Vec<String>,
     /// Bond style. Default: as for `pair`.
     pub bond: Option<String>,
     /// Angle style. Default: as for `pair`.
@@ -36,9 +43,12 @@ pub struct LammpsStyles {
     pub special_lj: Option<[f64; 3]>,
     /// `special_bonds coul`: factors of Coulomb pairs. Default: 0, 0, 0.
     pub special_coul: Option<[f64; 3]>,
-    /// `pair_modify mix`: "geometric", "arithmetic" or "sixthpower". Default: geometric, as in LAMMPS.
+    /// `pair_modify mix`: "geometric", "arithmetic" or "sixthpower". Default: geometric (arithmetic for lj/charmm styles), as in LAMMPS.
     pub mix: Option<String>,
 }
+
+/// A pair at the ends of a `charmm` dihedral, which interacts with this weight.
+type Weight = ([u32; 2], f64);
 
 /// A row: its line and its words.
 type Row<'a> = (usize, Vec<&'a str>);
@@ -89,13 +99,14 @@ pub fn read(path: &Path, styles: &LammpsStyles) -> Result<MolecularModel, SpecEr
     model.settings.constant = Some(scales.constant);
     model.settings.dispersion_correction = Some(false);
     let ids = data.atoms(styles, &scales, &mut model)?;
-    data.bonded(styles, &scales, &ids, &mut model)?;
-    let charged = data.pairs(styles, &scales, &mut model)?;
+    let weights = data.bonded(styles, &scales, &ids, &mut model)?;
+    let pairs = data.pairs(styles, &scales, &mut model)?;
     data.special(styles, &mut model)?;
-    if !charged {
+    if !pairs.charged {
         model.charges.iter_mut().for_each(|q| *q = 0.0);
         model.exceptions.iter_mut().for_each(|e| e.charges = 0.0);
     }
+    pairs.weigh(&data, &weights, &mut model)?;
     Ok(model)
 }
 
@@ -385,7 +396,8 @@ impl<'a> Data<'a> {
         scales: &Scales,
         ids: &HashMap<i64, u32>,
         model: &mut MolecularModel,
-    ) -> Result<(), SpecError> {
+    ) -> Result<Vec<Weight>, SpecError> {
+        let mut weights = Vec::new();
         let e = scales.energy;
         let used = |list: &str| !self.rows(list).is_empty();
         if used("Bonds") {
@@ -451,8 +463,11 @@ impl<'a> Data<'a> {
             let style = self.style("Dihedral Coeffs", "dihedral", styles.dihedral.as_deref())?;
             let forms =
                 self.coefficients("Dihedral Coeffs", &style, |row, style| self.dihedral(row, style, e))?;
-            for (atoms, forms) in self.terms::<_, 4>("Dihedrals", &forms, ids)? {
+            for (atoms, (forms, weight)) in self.terms::<_, 4>("Dihedrals", &forms, ids)? {
                 model.bonded.dihedrals.extend(forms.into_iter().map(|f| (atoms, f)));
+                if weight != 0.0 {
+                    weights.push(([atoms[0].min(atoms[3]), atoms[0].max(atoms[3])], weight));
+                }
             }
         }
         if used("Impropers") {
@@ -474,7 +489,7 @@ impl<'a> Data<'a> {
                 model.bonded.impropers.extend(form.map(|f| (atoms, f)));
             }
         }
-        Ok(())
+        Ok(weights)
     }
     fn multiplicity(&self, row: &Row<'_>, k: usize) -> Result<u32, SpecError> {
         let n = self.integer(row, k)?;
@@ -492,15 +507,18 @@ impl<'a> Data<'a> {
         };
         Ok(DihedralForm::Periodic { k: e * self.real(row, 1)?, n: self.multiplicity(row, 3)?, phase })
     }
-    fn dihedral(&self, row: &Row<'_>, style: &str, e: f64) -> Result<Vec<DihedralForm>, SpecError> {
+    /// The forms of a dihedral, and the weight of the pair at its ends.
+    fn dihedral(&self, row: &Row<'_>, style: &str, e: f64) -> Result<(Vec<DihedralForm>, f64), SpecError> {
         let p = |k: usize| self.real(row, k);
-        Ok(match style {
+        let mut weight = 0.0;
+        let forms = match style {
             "harmonic" => vec![self.cosine(row, e)?],
             "charmm" => {
-                if p(4)? != 0.0 {
+                weight = p(4)?;
+                if !(0.0..=1.0).contains(&weight) {
                     return Err(self
                         .file
-                        .error(row.0, "charmm dihedrals with a 1-4 weight are not supported"));
+                        .error(row.0, format!("the weight {weight} is not between 0 and 1")));
                 }
                 let (n, phase) = (self.multiplicity(row, 2)?, p(3)?.to_radians());
                 vec![DihedralForm::Periodic { k: e * p(1)?, n, phase }]
@@ -526,65 +544,8 @@ impl<'a> Data<'a> {
                 let known = "harmonic, charmm, opls, multi/harmonic, fourier, zero";
                 return self.unsupported("Dihedral Coeffs", other, known);
             }
-        })
-    }
-    /// The Lennard-Jones numbers; true when the style has charges.
-    fn pairs(
-        &self,
-        styles: &LammpsStyles,
-        scales: &Scales,
-        model: &mut MolecularModel,
-    ) -> Result<bool, SpecError> {
-        let section =
-            if self.sections.contains_key("PairIJ Coeffs") { "PairIJ Coeffs" } else { "Pair Coeffs" };
-        let style = self.style(section, "pair", styles.pair.as_deref())?;
-        let (method, charged) = match style.split_whitespace().next().unwrap_or_default() {
-            "lj/cut" => (FileMethod::Cut, false),
-            "lj/cut/coul/cut" => (FileMethod::Cut, true),
-            "lj/cut/coul/long" => (FileMethod::Pme, true),
-            "lj/long/coul/long" => (FileMethod::LjPme, true),
-            other => {
-                let known = "lj/cut, lj/cut/coul/cut, lj/cut/coul/long, lj/long/coul/long";
-                return self.unsupported(section, other, known);
-            }
         };
-        model.settings.method = Some(method);
-        let rule = match styles.mix.as_deref().unwrap_or("geometric") {
-            "geometric" => Combination::Geometric,
-            "arithmetic" => Combination::LorentzBerthelot,
-            "sixthpower" => Combination::SixthPower,
-            other => {
-                return Err(SpecError::new("lammps_styles.mix", format!("`{other}` is no mixing rule"))
-                    .hint("geometric, arithmetic or sixthpower"));
-            }
-        };
-        let numbers = |row: &Row<'_>, k: usize| {
-            Ok::<[f64; 2], SpecError>([self.real(row, k + 1)?, scales.energy * self.real(row, k)?])
-        };
-        let n = self.types;
-        let mut own: Vec<Option<[f64; 2]>> = vec![None; n];
-        for row in self.rows("Pair Coeffs") {
-            own[self.type_index(row, 0, n)?] = Some(numbers(row, 1)?);
-        }
-        let mut pairs: Vec<([usize; 2], [f64; 2])> = Vec::new();
-        for row in self.rows("PairIJ Coeffs") {
-            let (i, j) = (self.type_index(row, 0, n)?, self.type_index(row, 1, n)?);
-            let values = numbers(row, 2)?;
-            pairs.push(([i, j], values));
-            if i == j {
-                own[i] = Some(values);
-            }
-        }
-        if let Some(t) = model.types.iter().map(|t| *t as usize).find(|t| own[*t].is_none()) {
-            return Err(self.file.whole(format!("the type {} has no pair coefficients", t + 1)));
-        }
-        let own: Vec<[f64; 2]> = own.into_iter().map(|o| o.unwrap_or([0.0; 2])).collect();
-        let mut table = LennardJonesTypes::mixed(&own, rule);
-        for ([i, j], values) in pairs {
-            table.set(i, j, coefficients(values));
-        }
-        model.lennard_jones = table;
-        Ok(charged)
+        Ok((forms, weight))
     }
     /// Exceptions by the number of bonds between atoms.
     fn special(&self, styles: &LammpsStyles, model: &mut MolecularModel) -> Result<(), SpecError> {
@@ -612,6 +573,9 @@ impl<'a> Data<'a> {
                     let charges = coul * model.charges[a] * model.charges[b];
                     let atoms = [i, j];
                     model.exceptions.push(ExceptionPair { atoms, charges, c12: lj * c12, c6: lj * c6 });
+                    if lj != 0.0 && !model.pair_styles.tables.is_empty() {
+                        model.pair_styles.scaled.push((atoms, lj));
+                    }
                 }
                 shell = next;
             }
