@@ -20,6 +20,7 @@ use crate::ml::committee::CommitteeSpec;
 use crate::ml::mace::MaceSpec;
 use crate::ml::nep::NepSpec;
 use crate::ml::sevennet::SevenNetSpec;
+use crate::ml::tensornet::TensorNetSpec;
 use crate::pair::{
     born::Born, buckingham::Buckingham, lennard_jones::LennardJones, mie::Mie, morse::Morse,
     soft_sphere::SoftSphere, tabulated::Tabulated, wca::Wca, yukawa::Yukawa, zbl::Zbl,
@@ -140,6 +141,9 @@ pub enum PotentialSpec {
     /// SevenNet potential (`.pth` files).
     #[serde(rename = "sevennet")]
     SevenNet(SevenNetSpec),
+    /// TensorNet potential of TorchMD-Net (`.ckpt` files).
+    #[serde(rename = "tensornet")]
+    TensorNet(TensorNetSpec),
 }
 
 impl PotentialSpec {
@@ -173,7 +177,8 @@ impl PotentialSpec {
             | Self::Committee(_)
             | Self::Chgnet(_)
             | Self::Mace(_)
-            | Self::SevenNet(_) => true,
+            | Self::SevenNet(_)
+            | Self::TensorNet(_) => true,
             Self::Coulomb(coulomb) => coulomb.names_no_atoms(),
             _ => false,
         }
@@ -225,6 +230,7 @@ impl PotentialSpec {
             Chgnet, "chgnet";
             Mace, "mace";
             SevenNet, "sevennet";
+            TensorNet, "tensornet";
             Buckingham, "buckingham";
             Born, "born";
             Morse, "morse";

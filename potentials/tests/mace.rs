@@ -123,6 +123,11 @@ fn kernels_are_the_model_in_candle() {
             let mine = by_kernels(&model, &system, &state, head, Precision::F64, Mode::Exact);
             let other = candle_outputs(&candle, &model, &system, &state, head);
             same(&format!("{name} {}", frame.name()), &mine, &other);
+            // and the candle module as the potential that runs on devices
+            let map = places(&system, &model.elements);
+            let mut on_device = mace::potential_on(&model, &map, head, Precision::F64, &Device::Cpu).unwrap();
+            let other = compute(&mut on_device, &system, &state);
+            same(&format!("{name} {} on a device", frame.name()), &mine, &other);
         }
     }
 }

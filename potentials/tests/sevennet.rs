@@ -147,6 +147,12 @@ fn against_candle(name: &str, model: &Model, frames: &[Frame]) {
                 candle.forward(edges, modality).unwrap().energies
             });
             same(&format!("{name} {}", frame.name()), &mine, &other);
+            // and the candle module as the potential that runs on devices
+            let precision = Precision::F64;
+            let mut on_device =
+                sevennet::potential_on(model, &map, modality, precision, &Device::Cpu).unwrap();
+            let other = compute(&mut on_device, &system, &state);
+            same(&format!("{name} {} on a device", frame.name()), &mine, &other);
         }
     }
 }

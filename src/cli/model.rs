@@ -6,6 +6,7 @@ use caloron_engine::{NeighborList, Species, System};
 use caloron_potentials::ml::architecture::{self, Summary};
 use caloron_potentials::ml::checkpoint::{self, CheckpointError, ModelFile};
 use caloron_potentials::ml::domain::SHORTEST_DISTANCES;
+use caloron_potentials::ml::tensornet::units::{UNITS, UnitsSpec};
 use clap::Subcommand;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -28,7 +29,7 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct Info {
-    /// Model file: PyTorch (`.model`, `.pt`, `.pth`), safetensors, `nep.txt`
+    /// Model file: PyTorch (`.model`, `.pt`, `.pth`, `.ckpt`), safetensors, `nep.txt`
     file: PathBuf,
     /// List the tensors
     #[arg(long)]
@@ -37,7 +38,7 @@ struct Info {
 
 #[derive(Debug, clap::Args)]
 struct Import {
-    /// Model file: PyTorch (`.model`, `.pt`, `.pth`), safetensors, `nep.txt`
+    /// Model file: PyTorch (`.model`, `.pt`, `.pth`, `.ckpt`), safetensors, `nep.txt`
     file: PathBuf,
     /// File to write
     #[arg(long, short, value_name = "OUT.safetensors")]
@@ -49,6 +50,12 @@ struct Import {
     /// where atoms come closer
     #[arg(long, value_name = "STRUCTURES")]
     training: Option<PathBuf>,
+    /// Unit of the energies of a model whose file does not say it, such as `kcal/mol` (TorchMD-Net)
+    #[arg(long, value_name = "UNIT", requires = "length_unit")]
+    energy_unit: Option<String>,
+    /// Unit of its lengths, such as `Å`
+    #[arg(long, value_name = "UNIT", requires = "energy_unit")]
+    length_unit: Option<String>,
     /// Licence of the model, to be kept in the file
     #[arg(long, value_name = "TEXT")]
     licence: Option<String>,
@@ -106,7 +113,9 @@ fn info(a: &Info) -> Result<(), Failure> {
         Some((title, summary)) => {
             line("architecture", title);
             line("species", &format!("{} ({})", summary.species.join(" "), summary.species.len()));
-            line("cutoff", &format!("{} Å", summary.cutoff));
+            let [length, energy] =
+                if summary.unknown_units { ["in the model's unit"; 2] } else { ["Å", "eV"] };
+            line("cutoff", &format!("{} {length}", summary.cutoff));
             for (name, value) in &summary.details {
                 line(name, value);
             }
@@ -115,7 +124,10 @@ fn info(a: &Info) -> Result<(), Failure> {
                 let each = summary.species.iter().zip(&summary.atomic_energies);
                 line(
                     "energies of elements",
-                    &format!("{} eV", each.map(|(s, e)| format!("{s} {e}")).collect::<Vec<_>>().join(", ")),
+                    &format!(
+                        "{} {energy}",
+                        each.map(|(s, e)| format!("{s} {e}")).collect::<Vec<_>>().join(", ")
+                    ),
                 );
             }
         }
@@ -161,6 +173,16 @@ fn import(a: &Import) -> Result<(), Failure> {
             architecture::ARCHITECTURES.iter().map(|a| a.title).collect::<Vec<_>>().join(", ")
         )));
     };
+    if let (Some(energy), Some(length)) = (&a.energy_unit, &a.length_unit) {
+        let units = UnitsSpec { energy: energy.clone(), length: length.clone() };
+        if model.architecture != "tensornet" {
+            return Err(Failure::input(format!("the units of {title} are known: eV and Å"))
+                .hint("leave `--energy-unit` and `--length-unit` out"));
+        }
+        UnitsSpec::choose(Some(&units), &model).map_err(|e| Failure::input(e.to_string()))?;
+        let table = serde_json::json!({ "energy": units.energy, "length": units.length });
+        model.hyper_parameters.insert(UNITS.to_owned(), table);
+    }
     model.species = summary.species;
     model.licence = a.licence.clone().or(model.licence);
     if let Some(training) = &a.training {

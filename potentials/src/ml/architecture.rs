@@ -1,6 +1,7 @@
 //! What a model file holds, in words: the architectures that are recognised, and how each states its elements, its cutoff
 //! and its reference energies.
 use super::checkpoint::{Fault, ModelFile};
+use super::tensornet;
 use caloron_engine::elements;
 use serde_json::Value;
 
@@ -15,6 +16,8 @@ pub struct Summary {
     pub energy_reference: String,
     /// Energy that each element has by itself, eV, in the order of the species; empty when there is none.
     pub atomic_energies: Vec<f64>,
+    /// Whether the file does not say which units its numbers are in, so that cutoff and energies are in these.
+    pub unknown_units: bool,
     /// Further settings: name and value.
     pub details: Vec<(&'static str, String)>,
 }
@@ -50,6 +53,15 @@ pub const ARCHITECTURES: &[Architecture] = &[
         title: "SevenNet (NequIP)",
         tensors: ["onehot_to_feature_x.linear.weight", "0_self_interaction_1.linear.weight"],
         summary: sevennet,
+    },
+    Architecture {
+        name: "tensornet",
+        title: "TensorNet (TorchMD-Net, Cartesian tensors)",
+        tensors: [
+            "model.representation_model.tensor_embedding.emb2.weight",
+            "model.representation_model.out_norm.weight",
+        ],
+        summary: tensornet,
     },
     Architecture {
         name: "nep",
@@ -157,6 +169,7 @@ fn mace(model: &ModelFile) -> Result<Summary, Fault> {
         atomic_energies: own.into_iter().take(species.len()).collect(),
         species,
         cutoff,
+        unknown_units: false,
         details,
     })
 }
@@ -187,6 +200,7 @@ fn chgnet(model: &ModelFile) -> Result<Summary, Fault> {
         cutoff,
         energy_reference: format!("sum of the energies of the elements in the model ({name})"),
         atomic_energies: own,
+        unknown_units: false,
         details,
     })
 }
@@ -222,6 +236,50 @@ fn sevennet(model: &ModelFile) -> Result<Summary, Fault> {
         },
         atomic_energies: if each { shift.into_iter().take(species.len()).collect() } else { Vec::new() },
         species,
+        unknown_units: false,
+        details,
+    })
+}
+
+fn tensornet(file: &ModelFile) -> Result<Summary, Fault> {
+    let stated = tensornet::Units::stated(file)?;
+    let model = tensornet::Model::new(file, stated.unwrap_or(tensornet::Units::INTERNAL))?;
+    let mut details = Vec::new();
+    details.push((
+        "units",
+        match stated {
+            Some(units) => {
+                format!("energies in {} eV, lengths in {} Å; converted here", units.energy, units.length)
+            }
+            None => "not stated in the file: give `units` in the input".to_owned(),
+        },
+    ));
+    for (name, key) in [
+        ("group", "equivariance_invariance_group"),
+        ("layers", "num_layers"),
+        ("channels", "embedding_dimension"),
+        ("radial functions", "num_rbf"),
+        ("radial basis", "rbf_type"),
+        ("activation", "activation"),
+        ("total charge", "charge"),
+        ("priors", "prior_model"),
+        ("training data", "dataset"),
+    ] {
+        add(&mut details, name, file.hyper_parameter(&["hyper_parameters", key]));
+    }
+    let unit = if stated.is_some() { " eV" } else { "" };
+    details.push(("scale, mean", format!("{}, {}{unit}", model.scale, model.mean)));
+    let own = model.atomic_energies.iter().any(|e| *e != 0.0);
+    Ok(Summary {
+        species: model.symbols(),
+        cutoff: model.cutoff,
+        energy_reference: if own {
+            "sum of the energies of the elements in the model (Atomref)".to_owned()
+        } else {
+            "that of the training data".to_owned()
+        },
+        atomic_energies: if own { model.atomic_energies } else { Vec::new() },
+        unknown_units: stated.is_none(),
         details,
     })
 }
@@ -251,6 +309,7 @@ fn nep(model: &ModelFile) -> Result<Summary, Fault> {
         cutoff: largest(0),
         energy_reference: "that of the training data".to_owned(),
         atomic_energies: Vec::new(),
+        unknown_units: false,
         details,
     })
 }

@@ -40,8 +40,13 @@ impl Variables {
         self.add(name, &[w.inputs, w.outputs], &w.values)
     }
     pub(crate) fn network(&mut self, prefix: &str, network: &Network) -> Result<()> {
-        let mut layers = network.layers.iter().enumerate();
-        layers.try_for_each(|(k, w)| self.matrix(&format!("{prefix}.{k}"), w))
+        for (k, w) in network.layers.iter().enumerate() {
+            self.matrix(&format!("{prefix}.{k}"), w)?;
+        }
+        for (k, b) in network.biases.iter().enumerate() {
+            self.add(&format!("{prefix}.{k}.bias"), &[1, b.len()], b)?;
+        }
+        Ok(())
     }
     pub(crate) fn weight(&self, name: String) -> &Tensor {
         self.all[&name].as_tensor()
@@ -57,6 +62,9 @@ impl Variables {
         let mut x = x.clone();
         for k in 0..network.layers.len() {
             x = x.matmul(self.weight(format!("{prefix}.{k}")))?;
+            if network.biases.len() > k {
+                x = x.broadcast_add(self.weight(format!("{prefix}.{k}.bias")))?;
+            }
             if k + 1 < network.layers.len() {
                 x = activate(network.activation, &x)?;
             }
@@ -116,6 +124,7 @@ pub(crate) fn activate(f: Activation, x: &Tensor) -> Result<Tensor> {
         Activation::ShiftedSoftplus => {
             (x.relu()? + (x.abs()?.neg()?.exp()? + 1.0)?.log()?)? - std::f64::consts::LN_2
         }
+        Activation::Identity => Ok(x.clone()),
     }
 }
 
@@ -124,6 +133,11 @@ pub(crate) fn envelope(t: &Tensor, p: f64) -> Result<Tensor> {
     let (a, b, c) = ((p + 1.0) * (p + 2.0) / 2.0, p * (p + 2.0), p * (p + 1.0) / 2.0);
     let inner = ((((t * -c)? + b)? * t)? - a)?;
     (t.powf(p)? * inner)? + 1.0
+}
+
+/// ½ (cos(π r/cutoff) + 1).
+pub(crate) fn cosine(r: &Tensor, cutoff: f64) -> Result<Tensor> {
+    ((r * (std::f64::consts::PI / cutoff))?.cos()? + 1.0)? * 0.5
 }
 
 /// Spherical harmonics of unit vectors by the recursion of [`super::equivariant::spherical_harmonics`]: (edges, (lmax + 1)²).

@@ -17,6 +17,7 @@ pub mod mace;
 pub mod nep;
 pub mod radial;
 pub mod sevennet;
+pub mod tensornet;
 
 use caloron_engine::SpecError;
 use checkpoint::ModelFile;

@@ -24,6 +24,18 @@ pub enum Basis {
         /// n.
         degrees: Vec<usize>,
     },
+    /// φ(x) e^(−β_n (e^(−α x) − μ_n)²), where φ is the cosine cutoff: Gaussians of an exponential.
+    /// Unke and Meuwly, J. Chem. Theory Comput. 15, 3678 (2019), doi 10.1021/acs.jctc.9b00181.
+    ExpNormal {
+        /// α, 1/Å.
+        rate: f64,
+        /// μ_n.
+        means: Vec<f64>,
+        /// β_n.
+        betas: Vec<f64>,
+        /// Where φ is zero, Å.
+        cutoff: f64,
+    },
 }
 
 impl Basis {
@@ -33,6 +45,7 @@ impl Basis {
             Self::Bessel { frequencies, .. } => frequencies.len(),
             Self::Gaussian { centers, .. } => centers.len(),
             Self::Chebyshev { degrees } => degrees.len(),
+            Self::ExpNormal { means, .. } => means.len(),
         }
     }
     /// True without functions.
@@ -67,8 +80,28 @@ impl Basis {
                     give(n, t, dt);
                 }
             }
+            Self::ExpNormal { rate, means, betas, cutoff } => {
+                let (cut, dcut) = cosine_cutoff(x, *cutoff);
+                let e = (-rate * x).exp();
+                for (n, (mean, beta)) in means.iter().zip(betas).enumerate() {
+                    let d = e - mean;
+                    let g = (-beta * d * d).exp();
+                    give(n, cut * g, dcut * g + cut * g * 2.0 * beta * d * rate * e);
+                }
+            }
         }
     }
+}
+
+/// ½ (cos(π r/cutoff) + 1), 0 beyond the cutoff. Value and derivative.
+#[inline]
+pub fn cosine_cutoff(r: f64, cutoff: f64) -> (f64, f64) {
+    if r >= cutoff {
+        return (0.0, 0.0);
+    }
+    let w = std::f64::consts::PI / cutoff;
+    let (sin, cos) = (w * r).sin_cos();
+    (0.5 * (cos + 1.0), -0.5 * w * sin)
 }
 
 /// The polynomial that falls from 1 at 0 to 0 at `cutoff` with p − 1 vanishing derivatives at 0 and two at the cutoff:
@@ -99,6 +132,8 @@ pub enum Envelope {
         /// Where it begins, Å.
         on: f64,
     },
+    /// [`cosine_cutoff`].
+    Cosine,
 }
 
 impl Envelope {
@@ -115,12 +150,13 @@ impl Envelope {
                 (rest * rest * (cut2 + 2.0 * r2 - 3.0 * on2) * scale, 12.0 * r * rest * (on2 - r2) * scale)
             }
             Self::Xplor { .. } => (0.0, 0.0),
+            Self::Cosine => cosine_cutoff(r, cutoff),
         }
     }
     /// Where a derivative jumps before the cutoff.
     pub fn kink(&self) -> Option<f64> {
         match *self {
-            Self::Polynomial(_) => None,
+            Self::Polynomial(_) | Self::Cosine => None,
             Self::Xplor { on } => Some(on),
         }
     }
@@ -188,11 +224,13 @@ impl Transform {
     }
 }
 
-/// A network without biases: x ← activation(x W) for all layers but the last, x W for the last.
+/// A network: x ← activation(x W + b) for all layers but the last, x W for the last.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Network {
     /// Weights with the normalisation in them.
     pub layers: Vec<Dense>,
+    /// b of all layers but the last; empty without.
+    pub biases: Vec<Vec<f64>>,
     /// The hidden activation; its constant is part of the weights that follow it.
     pub activation: Activation,
 }
@@ -279,8 +317,11 @@ impl Network {
         a.extend_from_slice(x);
         da.clear();
         da.extend_from_slice(dx);
-        for layer in &self.layers[..self.layers.len().saturating_sub(1)] {
+        for (k, layer) in self.layers[..self.layers.len().saturating_sub(1)].iter().enumerate() {
             layer.apply(a, da, b, db);
+            if let Some(bias) = self.biases.get(k) {
+                b.iter_mut().zip(bias).for_each(|(v, b)| *v += b);
+            }
             for (v, d) in b.iter_mut().zip(db.iter_mut()) {
                 let (f, slope) = self.activation.eval(*v);
                 *v = f;
@@ -308,6 +349,12 @@ mod tests {
             Basis::Bessel { frequencies: vec![0.5, 1.0, 3.1], prefactor: 0.6 },
             Basis::Gaussian { centers: vec![0.0, 1.5, 3.0], coefficient: -0.7 },
             Basis::Chebyshev { degrees: vec![1, 2, 5, 8] },
+            Basis::ExpNormal {
+                rate: 1.1,
+                means: vec![0.1, 0.6, 1.0],
+                betas: vec![9.0, 7.0, 8.0],
+                cutoff: 4.5,
+            },
         ];
         for basis in &bases {
             for x in [0.3, 0.9, 2.2] {
@@ -343,6 +390,8 @@ mod tests {
         for r in [1.0, 4.6, 4.9] {
             let xplor = Envelope::Xplor { on: 4.5 };
             assert!((slope(|r| xplor.eval(r, 5.0).0, r) - xplor.eval(r, 5.0).1).abs() < 1e-9, "{r}");
+            let (cosine, d) = (|r| Envelope::Cosine.eval(r, 5.0).0, Envelope::Cosine.eval(r, 5.0).1);
+            assert!((slope(cosine, r) - d).abs() < 1e-9, "{r}");
         }
         assert_eq!(polynomial_cutoff(5.0, 5.0, 5.0), (0.0, 0.0));
         assert!((polynomial_cutoff(0.0, 5.0, 5.0).0 - 1.0).abs() < 1e-15);
@@ -355,8 +404,11 @@ mod tests {
             outputs,
             values: (0..inputs * outputs).map(|k| ((k * 31 % 17) as f64 - 8.0) / 12.0).collect(),
         };
-        let network =
-            Network { layers: vec![dense(2, 5), dense(5, 4), dense(4, 3)], activation: Activation::Silu };
+        let network = Network {
+            layers: vec![dense(2, 5), dense(5, 4), dense(4, 3)],
+            biases: vec![vec![0.3, -0.2, 0.1, 0.0, 0.7], vec![-0.4, 0.2, 0.9, 0.1]],
+            activation: Activation::Silu,
+        };
         let of = |r: f64| {
             let mut scratch = NetworkScratch::default();
             let (h, dh) = network.hidden(&[r, r * r], &[1.0, 2.0 * r], &mut scratch);

@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `caloron` | version of this form, `1` |
 //! | `architecture` | `mace`, `chgnet`, ... |
-//! | `units` | `eV, Å` |
+//! | `units` | `eV, Å`; `of the model` for an architecture that is trained in any, which the hyper-parameters may name |
 //! | `species` | symbols, separated by blanks, in the order of the model |
 //! | `hyper_parameters` | JSON |
 //! | `source`, `source_sha256` | name and SHA-256 of the file it was made from |
@@ -21,15 +21,22 @@ use std::collections::BTreeMap;
 
 /// Version of the form.
 const VERSION: &str = "1";
-/// Units of every model.
+/// Units of models.
 pub const UNITS: &str = "eV, Å";
+/// Units of models that are trained in any.
+const OWN_UNITS: &str = "of the model";
+
+/// What the metadata say of the units of an architecture.
+fn units(architecture: &str) -> &'static str {
+    if architecture == "tensornet" { OWN_UNITS } else { UNITS }
+}
 
 /// The bytes of the file for a model.
 pub(super) fn write(model: &ModelFile) -> Vec<u8> {
     let mut metadata = BTreeMap::from([
         ("caloron", VERSION.to_owned()),
         ("architecture", model.architecture.clone()),
-        ("units", UNITS.to_owned()),
+        ("units", units(&model.architecture).to_owned()),
         ("hyper_parameters", Value::Object(sorted(&model.hyper_parameters)).to_string()),
         ("source", model.source.name.clone()),
         ("source_sha256", model.source.sha256.clone()),
@@ -124,12 +131,13 @@ pub(super) fn read(bytes: &[u8], source: Source) -> Read<ModelFile> {
             )));
         }
     }
-    if let Some(units) = text("units").filter(|u| u != UNITS) {
-        return Err(Fault::Unsupported(format!("a model in units `{units}` (expected `{UNITS}`)")));
-    }
     model.form = Form::Caloron;
     model.architecture =
         text("architecture").ok_or_else(|| Fault::Content("its metadata name no architecture".to_owned()))?;
+    let expected = units(&model.architecture);
+    if let Some(units) = text("units").filter(|u| u != expected) {
+        return Err(Fault::Unsupported(format!("a model in units `{units}` (expected `{expected}`)")));
+    }
     model.species = text("species").unwrap_or_default().split_whitespace().map(str::to_owned).collect();
     model.hyper_parameters =
         match serde_json::from_str(&text("hyper_parameters").unwrap_or_else(|| "{}".to_owned())) {

@@ -12,7 +12,7 @@ mod rows;
 mod weights;
 
 use super::checkpoint::{self, Fault, ModelFile, Source};
-use super::device::{self, DeviceSpec, rows_of_three};
+use super::device::{self, DeviceSpec};
 use super::domain::domain;
 use super::graph::Graph;
 use crate::BuildContext;
@@ -50,7 +50,7 @@ pub struct ChgnetSpec {
     /// Precision of the network: `f64` (default) or `f32`, which takes less time.
     #[serde(default)]
     pub precision: Precision,
-    /// Where the network runs: `cpu` (default) or `cuda`.
+    /// Where the network runs: `cpu` (default), or `cuda` or `cuda:0` for a CUDA device.
     #[serde(default)]
     pub device: DeviceSpec,
 }
@@ -179,12 +179,7 @@ impl Evaluate for OnDevice {
         let (energies, moments) = self.model.forward(&at, vectors.as_tensor())?;
         self.gradient.clear();
         if gradient {
-            let all = energies.sum_all()?.backward()?;
-            match all.get(vectors.as_tensor()) {
-                Some(g) => self.gradient = rows_of_three(g)?,
-                // without bonds the energy does not depend on the edges
-                None => self.gradient.resize(graph.edges(), [0.0; 3]),
-            }
+            self.gradient = device::gradient(&energies, &vectors)?;
         }
         (self.energies, self.moments) = (device::numbers(&energies)?, device::numbers(&moments)?);
         Ok(())
@@ -233,7 +228,7 @@ impl Chgnet {
         Self {
             name,
             precision,
-            place: "",
+            place: "on the processor",
             engine,
             graph: Graph::default(),
             bonds: Bonds::default(),
@@ -252,7 +247,7 @@ impl Chgnet {
             moments: Vec::new(),
             gradient: Vec::new(),
         });
-        self.place = if device.is_cuda() { ", on a CUDA device" } else { ", in candle" };
+        self.place = device::place(device);
         Ok(())
     }
     /// Memory held for the geometry, bytes.
@@ -321,7 +316,7 @@ impl Potential for Chgnet {
             Precision::F32 => "single",
             Precision::F64 => "double",
         };
-        vec![format!("{}, network in {precision} precision{}", self.name, self.place)]
+        vec![format!("{}, network in {precision} precision, {}", self.name, self.place)]
     }
 }
 

@@ -26,6 +26,8 @@ pub enum Activation {
     Sigmoid,
     /// ln(1 + e^x) − ln 2.
     ShiftedSoftplus,
+    /// x.
+    Identity,
 }
 
 impl Activation {
@@ -48,6 +50,7 @@ impl Activation {
             Self::Abs => 1.001_110_600_838_467,
             Self::Sigmoid => 1.846_705_534_215_476_3,
             Self::ShiftedSoftplus => 1.878_204_668_541_552,
+            Self::Identity => 1.0,
         }
     }
     /// f(x) and f'(x), without the constant.
@@ -71,6 +74,7 @@ impl Activation {
                 let softplus = x.max(0.0) + (-x.abs()).exp().ln_1p();
                 (softplus - std::f64::consts::LN_2, 1.0 / (1.0 + (-x).exp()))
             }
+            Self::Identity => (x, 1.0),
         }
     }
 }

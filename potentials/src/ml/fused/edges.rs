@@ -189,7 +189,18 @@ impl<T: Real> EdgeData<T> {
         h: *const T,
         h_nodes: usize,
     ) -> Edges<'a, T> {
-        let (first, n) = nodes(b, graph);
+        self.of_nodes(nodes(b, graph), graph, offsets, source, h, h_nodes)
+    }
+    /// As [`EdgeData::of_block`], of the edges of n nodes from a first one.
+    pub(crate) fn of_nodes<'a>(
+        &'a self,
+        (first, n): (usize, usize),
+        graph: &'a Graph,
+        offsets: &'a mut Vec<u32>,
+        source: &'a [u32],
+        h: *const T,
+        h_nodes: usize,
+    ) -> Edges<'a, T> {
         offsets.clear();
         offsets.extend((first..first + n).map(|k| graph.row(k).start as u32));
         offsets.push(graph.row(first + n - 1).end as u32);

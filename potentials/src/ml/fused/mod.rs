@@ -9,7 +9,7 @@ pub(crate) mod edges;
 pub mod potential;
 pub(crate) mod radial;
 
-pub use potential::{GraphPotential, Kernel};
+pub use potential::{Evaluation, GraphPotential, Kernel};
 pub use radial::Mode;
 
 use super::graph::Graph;

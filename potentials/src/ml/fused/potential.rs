@@ -4,15 +4,21 @@ use crate::many_body::site_energy::check_species;
 use crate::ml::graph::Graph;
 use caloron_engine::{Domain, Input, Outputs, Potential, PotentialError, Properties};
 
+/// Energies of nodes, eV, and derivatives with respect to the vectors of edges, eV/Å.
+pub type Evaluation<'a> = candle_core::Result<(&'a [f64], &'a [[f64; 3]])>;
+
 /// A model in one precision for the species of a system.
 pub trait Kernel: Send {
     /// Energies of the nodes of a graph, eV, and derivatives with respect to the vectors of its edges, eV/Å (which mean
     /// nothing without `derivatives`).
-    fn evaluate(&mut self, graph: &Graph, derivatives: bool) -> (&[f64], &[[f64; 3]]);
-    /// Evaluates radial networks for every edge instead of interpolating them.
-    fn set_mode(&mut self, mode: Mode);
-    /// Intervals of the radial tables and the largest error of the values that are interpolated, relative to the largest.
-    fn tables(&self) -> (usize, f64);
+    ///
+    /// # Errors
+    /// When a device fails.
+    fn evaluate(&mut self, graph: &Graph, derivatives: bool) -> Evaluation<'_>;
+    /// Evaluates radial networks for every edge instead of interpolating them, where there are tables.
+    fn set_mode(&mut self, _mode: Mode) {}
+    /// How it is evaluated, in words.
+    fn describe(&self) -> String;
     /// Memory held, bytes.
     fn bytes(&self) -> usize;
 }
@@ -74,7 +80,9 @@ impl Potential for GraphPotential {
         check_species(self.about.name, self.species, &input)?;
         self.graph.build(&input, self.cutoff);
         let derivatives = want.intersects(Properties::FORCES | Properties::VIRIAL | Properties::ATOM_VIRIALS);
-        let (energies, g) = self.kernel.evaluate(&self.graph, derivatives);
+        let (energies, g) = self.kernel.evaluate(&self.graph, derivatives).map_err(|e| {
+            PotentialError::Geometry { potential: self.about.name, reason: format!("the device failed: {e}") }
+        })?;
         self.graph.add(energies, g, want, out);
         Ok(())
     }
@@ -88,12 +96,6 @@ impl Potential for GraphPotential {
         vec![self.about.citation]
     }
     fn describe(&self) -> Vec<String> {
-        let (intervals, error) = self.kernel.tables();
-        vec![
-            self.about.model.clone(),
-            format!(
-                "radial networks on {intervals} intervals, interpolation error {error:.0e} of the largest value"
-            ),
-        ]
+        vec![self.about.model.clone(), self.kernel.describe()]
     }
 }

@@ -8,6 +8,7 @@ use crate::ml::kernels::{Aligned, gemm};
 use crate::ml::radial::{Basis, Envelope, Network, NetworkScratch, Transform};
 use crate::simd::{Level, Real, Vector};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// How weights are evaluated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +19,7 @@ pub enum Mode {
     Exact,
 }
 
-/// Where tables begin, Å; with a shorter edge everything is evaluated exactly.
+/// Where tables of functions that are steep or singular at short distances begin, Å; with a shorter edge everything is evaluated exactly.
 pub const START: f64 = 0.25;
 /// The most intervals.
 const MOST: usize = 2048;
@@ -43,6 +44,8 @@ pub struct Functions {
     pub envelope: Envelope,
     /// Whether the envelope multiplies the basis; if not it multiplies what the networks give.
     pub on_basis: bool,
+    /// Where tables begin, Å: [`START`], or 0 for functions that are smooth there.
+    pub start: f64,
     /// Covalent radius of every element of the model, Å; empty when the distance is not transformed.
     pub radii: Vec<f64>,
     /// Largest error of tables in single and in double precision, relative to the largest value that enters the last layer of a network.
@@ -109,11 +112,12 @@ pub struct Exact {
 }
 
 impl Exact {
-    /// Calls `give(layer, values, derivatives)` with what enters the last layer of each network at a distance r for elements a and b,
+    /// Calls `give(layer, values, derivatives)` with what enters the last layer of each network of some layers at a distance r for elements a and b,
     /// and after each the density and its derivative, (0, 0) where there is none.
     fn eval(
         &mut self,
         model: &Functions,
+        layers: Range<usize>,
         r: f64,
         [a, b]: [usize; 2],
         mut give: impl FnMut(usize, &[f64], &[f64], [f64; 2], [f64; 2]),
@@ -139,7 +143,7 @@ impl Exact {
         });
         // what multiplies the result
         let factor = if model.on_basis { [1.0, 0.0] } else { [cut, dcut] };
-        for (t, layer) in model.layers.iter().enumerate() {
+        for (t, layer) in model.layers.iter().enumerate().take(layers.end).skip(layers.start) {
             let mut density = [0.0; 2];
             if let Some(w) = &layer.density {
                 let v: f64 = w.iter().zip(&*basis).map(|(w, b)| w * b).sum();
@@ -182,7 +186,7 @@ fn powers(points: usize) -> Vec<f64> {
 /// Where tables begin and how many intervals they have, for a number of intervals that is wanted: one of them ends where a
 /// derivative of the functions jumps.
 fn grid(model: &Functions, wanted: usize) -> (f64, usize) {
-    let start = START.min(0.25 * model.cutoff);
+    let start = model.start.min(0.25 * model.cutoff);
     let Some(kink) = model.envelope.kink() else { return (start, wanted) };
     let (rest, h) = (model.cutoff - kink, (model.cutoff - start) / wanted as f64);
     let h = rest / (rest / h).ceil();
@@ -249,7 +253,7 @@ impl<T: Real> Radial<T> {
     fn error(model: &Functions, pair: [usize; 2], start: f64, intervals: usize, points: usize) -> f64 {
         let h = (model.cutoff - start) / intervals as f64;
         let (t, inverse) = (nodes(points), powers(points));
-        let mut exact = Exact::default();
+        let (mut exact, all) = (Exact::default(), 0..model.layers.len());
         let mut largest = vec![0.0f64; model.layers.len()];
         let mut error = vec![0.0f64; model.layers.len()];
         // intervals that cover the range; where functions are steepest, at short distances, all of them
@@ -258,14 +262,20 @@ impl<T: Real> Radial<T> {
             let r = |t: f64| start + h * (cell as f64 + 0.5 * (t + 1.0));
             let mut values: Vec<Vec<Vec<f64>>> = vec![Vec::new(); model.layers.len()];
             for t in &t {
-                exact.eval(model, r(*t).min(model.cutoff * (1.0 - 1e-15)), pair, |l, v, _, d, f| {
-                    let mut v: Vec<f64> = v.iter().map(|v| v * f[0]).collect();
-                    v.push(d[0]);
-                    values[l].push(v);
-                });
+                exact.eval(
+                    model,
+                    all.clone(),
+                    r(*t).min(model.cutoff * (1.0 - 1e-15)),
+                    pair,
+                    |l, v, _, d, f| {
+                        let mut v: Vec<f64> = v.iter().map(|v| v * f[0]).collect();
+                        v.push(d[0]);
+                        values[l].push(v);
+                    },
+                );
             }
             let x = 0.5 * (t[points / 2] + t[points / 2 - 1]);
-            exact.eval(model, r(x), pair, |l, v, _, d, f| {
+            exact.eval(model, all.clone(), r(x), pair, |l, v, _, d, f| {
                 for k in 0..=v.len() {
                     let truth = if k < v.len() { v[k] * f[0] } else { d[0] };
                     let mut p = 0.0;
@@ -308,13 +318,11 @@ impl<T: Real> Radial<T> {
             let mut values = vec![0.0; points * (width + 1)];
             for (k, x) in nodes.iter().enumerate() {
                 let r = start + h * ((cell % self.intervals) as f64 + 0.5 * (x + 1.0));
-                exact.eval(model, r.min(model.cutoff * (1.0 - 1e-15)), pair, |l, v, _, d, f| {
-                    if l == t {
-                        for (to, v) in values[k * (width + 1)..].iter_mut().zip(v) {
-                            *to = v * f[0];
-                        }
-                        values[k * (width + 1) + width] = d[0];
+                exact.eval(model, t..t + 1, r.min(model.cutoff * (1.0 - 1e-15)), pair, |_, v, _, d, f| {
+                    for (to, v) in values[k * (width + 1)..].iter_mut().zip(v) {
+                        *to = v * f[0];
                     }
+                    values[k * (width + 1) + width] = d[0];
                 });
             }
             let mut hidden = vec![0.0; points * width];
@@ -358,6 +366,13 @@ impl<T: Real> Radial<T> {
             hidden: self.width,
         }
     }
+    /// The tables in words.
+    pub fn describe(&self) -> String {
+        format!(
+            "radial networks on {} intervals, interpolation error {:.0e} of the largest value",
+            self.intervals, self.error
+        )
+    }
     /// Shortest distance of the tables, Å.
     pub fn start(&self) -> f64 {
         self.start
@@ -382,7 +397,7 @@ impl<T: Real> Radial<T> {
     pub fn exact(&self, exact: &mut Exact, r: f64, a: u16, b: u16, hidden: &mut [T], density: &mut [[T; 2]]) {
         let pair = [self.of_species[usize::from(a)], self.of_species[usize::from(b)]];
         let (values, slopes) = hidden.split_at_mut(self.width);
-        exact.eval(&self.model, r, pair, |t, v, d, rho, factor| {
+        exact.eval(&self.model, 0..self.model.layers.len(), r, pair, |t, v, d, rho, factor| {
             let at = self.layers[t].hidden;
             for (k, (v, d)) in v.iter().zip(d).enumerate() {
                 values[at + k] = T::from_f64(v * factor[0]);

@@ -12,6 +12,8 @@ pub use model::Model;
 pub use reference::Reference;
 
 use super::checkpoint::{Fault, ModelFile};
+use super::device::{self, DeviceSpec, OnDevice};
+use super::differentiable::Edges;
 use super::domain::domain;
 use super::fused::potential::{About, GraphPotential, Kernel};
 use super::other_architecture;
@@ -20,6 +22,7 @@ pub use crate::Precision;
 use crate::many_body::files::map_species;
 use caloron_engine::error::nearest;
 use caloron_engine::{SpecError, UnitSystem};
+use candle_core::Device;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -42,6 +45,9 @@ pub struct MaceSpec {
     /// with both.
     #[serde(default)]
     pub precision: Precision,
+    /// Where the network runs: `cpu` (default), or `cuda` or `cuda:0` for a CUDA device.
+    #[serde(default)]
+    pub device: DeviceSpec,
     /// Head of a model that has several. Default: the only one.
     pub head: Option<String>,
     /// Element of the model for a species, such as `{ H1 = "H" }`. Default: the element of the same name.
@@ -69,7 +75,11 @@ impl MaceSpec {
         let model = Model::new(&file).map_err(wrong)?;
         let head = self.head(&model)?;
         let map = map_species(context.system, self.elements.as_ref(), &model.symbols(), &self.file)?;
-        let mut potential = potential(&model, &map, head, self.precision).map_err(wrong)?;
+        let mut potential = match self.device.open()? {
+            None => potential(&model, &map, head, self.precision).map_err(wrong)?,
+            Some(device) => potential_on(&model, &map, head, self.precision, &device)
+                .map_err(|e| SpecError::new("device", format!("the model cannot be put there: {e}")))?,
+        };
         let symbols = model.symbols();
         potential.set_domain(domain(&file, context.system, |s| &symbols[map[s]])?);
         Ok(potential)
@@ -113,6 +123,29 @@ pub fn potential(
         Precision::F32 => Box::new(Fused::<f32>::new(model, map, head)),
         Precision::F64 => Box::new(Fused::<f64>::new(model, map, head)),
     };
+    Ok(GraphPotential::new(kernel, model.cutoff, map.len(), about(model, head, precision)))
+}
+
+/// The same with the candle module on a device.
+///
+/// # Errors
+/// When candle fails.
+pub fn potential_on(
+    model: &Model,
+    map: &[usize],
+    head: usize,
+    precision: Precision,
+    device: &Device,
+) -> candle_core::Result<GraphPotential> {
+    let dtype = device::dtype(precision);
+    let network = Reference::new(model.clone(), dtype, device)?;
+    let module = move |edges: &Edges<'_>| Ok(network.forward(edges, head)?.energies);
+    let kernel = Box::new(OnDevice::new(module, map, model.cutoff, dtype, device));
+    Ok(GraphPotential::new(kernel, model.cutoff, map.len(), about(model, head, precision)))
+}
+
+/// What the potential says about itself.
+fn about(model: &Model, head: usize, precision: Precision) -> About {
     let bits = if precision == Precision::F32 { "single" } else { "double" };
     let degrees: Vec<String> =
         model.layers[0].output.iter().map(|l| format!("{}x{l}", model.channels)).collect();
@@ -124,11 +157,10 @@ pub fn potential(
         model.elements.len(),
         model.heads[head].name
     );
-    let about = About {
+    About {
         name: "mace",
         citation: "Batatia et al., Advances in Neural Information Processing Systems 35, 11423 (2022), arXiv:2206.07697",
         model: about,
         single: precision == Precision::F32,
-    };
-    Ok(GraphPotential::new(kernel, model.cutoff, map.len(), about))
+    }
 }

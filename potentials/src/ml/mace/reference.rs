@@ -165,6 +165,7 @@ impl Reference {
                 let d = x.broadcast_sub(&self.variables.constant(centers, &[1, centers.len()])?)?;
                 (d.sqr()? * *coefficient)?.exp()?
             }
+            Basis::ExpNormal { .. } => candle_core::bail!("MACE has no exponentials as radial functions"),
             Basis::Chebyshev { degrees } => {
                 let highest = degrees.iter().copied().max().unwrap_or(0);
                 let mut all = vec![x.ones_like()?, x.clone()];

@@ -14,6 +14,8 @@ pub use model::Model;
 pub use reference::Reference;
 
 use super::checkpoint::{Fault, ModelFile};
+use super::device::{self, DeviceSpec, OnDevice};
+use super::differentiable::Edges;
 use super::domain::domain;
 use super::fused::potential::{About, GraphPotential, Kernel};
 use super::other_architecture;
@@ -22,6 +24,7 @@ pub use crate::Precision;
 use crate::many_body::files::map_species;
 use caloron_engine::error::nearest;
 use caloron_engine::{SpecError, UnitSystem};
+use candle_core::Device;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -37,6 +40,9 @@ pub struct SevenNetSpec {
     /// with both.
     #[serde(default)]
     pub precision: Precision,
+    /// Where the network runs: `cpu` (default), or `cuda` or `cuda:0` for a CUDA device.
+    #[serde(default)]
+    pub device: DeviceSpec,
     /// Kind of training data whose energies a multi-fidelity model gives, such as `PBE`. Needed when the model has several.
     pub modality: Option<String>,
     /// Element of the model for a species, such as `{ H1 = "H" }`. Default: the element of the same name.
@@ -64,7 +70,11 @@ impl SevenNetSpec {
         let model = Model::new(&file).map_err(wrong)?;
         let modality = self.modality(&model)?;
         let map = map_species(context.system, self.elements.as_ref(), &model.symbols(), &self.file)?;
-        let mut potential = potential(&model, &map, modality, self.precision).map_err(wrong)?;
+        let mut potential = match self.device.open()? {
+            None => potential(&model, &map, modality, self.precision).map_err(wrong)?,
+            Some(device) => potential_on(&model, &map, modality, self.precision, &device)
+                .map_err(|e| SpecError::new("device", format!("the model cannot be put there: {e}")))?,
+        };
         let symbols = model.symbols();
         potential.set_domain(domain(&file, context.system, |s| &symbols[map[s]])?);
         Ok(potential)
@@ -112,6 +122,29 @@ pub fn potential(
         Precision::F32 => Box::new(Fused::<f32>::new(model, map, modality)),
         Precision::F64 => Box::new(Fused::<f64>::new(model, map, modality)),
     };
+    Ok(GraphPotential::new(kernel, model.cutoff, map.len(), about(model, modality, precision)))
+}
+
+/// The same with the candle module on a device.
+///
+/// # Errors
+/// When candle fails.
+pub fn potential_on(
+    model: &Model,
+    map: &[usize],
+    modality: usize,
+    precision: Precision,
+    device: &Device,
+) -> candle_core::Result<GraphPotential> {
+    let dtype = device::dtype(precision);
+    let network = Reference::new(model.clone(), dtype, device)?;
+    let module = move |edges: &Edges<'_>| Ok(network.forward(edges, modality)?.energies);
+    let kernel = Box::new(OnDevice::new(module, map, model.cutoff, dtype, device));
+    Ok(GraphPotential::new(kernel, model.cutoff, map.len(), about(model, modality, precision)))
+}
+
+/// What the potential says about itself.
+fn about(model: &Model, modality: usize, precision: Precision) -> About {
     let bits = if precision == Precision::F32 { "single" } else { "double" };
     let features: Vec<String> =
         model.layers[0].output.iter().map(|b| format!("{}x{}", b.channels, b.l)).collect();
@@ -123,11 +156,10 @@ pub fn potential(
         model.cutoff,
         model.elements.len(),
     );
-    let about = About {
+    About {
         name: "sevennet",
         citation: "Park, Kim, Hwang and Han, J. Chem. Theory Comput. 20, 4857 (2024), doi 10.1021/acs.jctc.4c00190",
         model: about,
         single: precision == Precision::F32,
-    };
-    Ok(GraphPotential::new(kernel, model.cutoff, map.len(), about))
+    }
 }

@@ -3,7 +3,7 @@
 //! It is what the fused kernels are tested against, and what a trainer starts from. It stores every edge and channel, so it
 //! is for hundreds of atoms.
 use super::model::{Layer, Model};
-use crate::ml::differentiable::{Edges, Variables, activate, envelope, harmonics, rows};
+use crate::ml::differentiable::{Edges, Variables, activate, cosine, envelope, harmonics, rows};
 use crate::ml::equivariant::Activation;
 use crate::ml::radial::{Basis, Envelope};
 use candle_core::{DType, Device, Result, Tensor, Var};
@@ -123,6 +123,7 @@ impl Reference {
                 let beyond = r.ge(on)?.to_dtype(v.dtype)?;
                 (((outer - 1.0)? * beyond)? + 1.0)?
             }
+            Envelope::Cosine => cosine(r, cutoff)?,
         };
         functions.broadcast_mul(&cut)
     }

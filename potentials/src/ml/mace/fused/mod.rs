@@ -20,8 +20,8 @@ use super::{ZBL_BOHR, ZBL_COULOMB, ZBL_RATES};
 pub use crate::ml::fused::Mode;
 use crate::ml::fused::convolution::{Backward, Edges, Forward, TILE, edge_rows};
 use crate::ml::fused::edges::{Angular, EdgeData};
-use crate::ml::fused::radial::{Functions, LayerFunctions, Radial};
-use crate::ml::fused::{BLOCK, Both, Kernel, Shared, WAVE, nodes, waves};
+use crate::ml::fused::radial::{Functions, LayerFunctions, Radial, START};
+use crate::ml::fused::{BLOCK, Both, Evaluation, Kernel, Shared, WAVE, nodes, waves};
 use crate::ml::graph::Graph;
 use crate::ml::kernels::{Aligned, gemm};
 use crate::ml::radial::{Envelope, polynomial_cutoff};
@@ -121,6 +121,7 @@ fn functions(model: &Model) -> Functions {
         transform: model.radial.transform,
         envelope: Envelope::Polynomial(model.radial.power),
         on_basis: model.radial.on_basis,
+        start: START,
         radii: model.radial.radii.clone(),
         accuracy: [2e-9, 1e-12],
         layers: model.layers.iter().map(layer).collect(),
@@ -131,8 +132,8 @@ impl<T: Real> Kernel for Fused<T> {
     fn set_mode(&mut self, mode: Mode) {
         self.mode = mode;
     }
-    fn tables(&self) -> (usize, f64) {
-        (self.radial.intervals, self.radial.error)
+    fn describe(&self) -> String {
+        self.radial.describe()
     }
     fn bytes(&self) -> usize {
         let s = &self.state;
@@ -148,7 +149,7 @@ impl<T: Real> Kernel for Fused<T> {
             + s.slots.iter().map(slot).sum::<usize>()
             + self.radial.bytes()
     }
-    fn evaluate(&mut self, graph: &Graph, derivatives: bool) -> (&[f64], &[[f64; 3]]) {
+    fn evaluate(&mut self, graph: &Graph, derivatives: bool) -> Evaluation<'_> {
         let mut state = std::mem::take(&mut self.state);
         let shortest = graph.lengths().iter().copied().fold(f64::INFINITY, f64::min);
         let mode = if shortest < self.radial.start() { Mode::Exact } else { self.mode };
@@ -214,7 +215,7 @@ impl<T: Real> Kernel for Fused<T> {
         let scale = self.radial.slope_scale(mode);
         state.edges.gradients(graph, &self.angular, scale, &mut state.energies, pair);
         self.state = state;
-        (&self.state.energies, &self.state.edges.g)
+        Ok((&self.state.energies, &self.state.edges.g))
     }
 }
 

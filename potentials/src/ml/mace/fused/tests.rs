@@ -43,7 +43,7 @@ fn every_stage_is_that_of_the_candle_module() {
         let map: Vec<usize> = (0..system.species().len()).collect();
         let mut fused = Fused::<f64>::new(&model, &map, 0);
         fused.set_mode(Mode::Exact);
-        let (energies, g) = fused.evaluate(&graph, true);
+        let (energies, g) = fused.evaluate(&graph, true).unwrap();
         let (energies, g) = (energies.to_vec(), g.to_vec());
 
         let elements: Vec<u32> = graph.species().iter().map(|s| u32::from(*s)).collect();

@@ -11,8 +11,8 @@ use super::model::Model;
 pub use crate::ml::fused::Mode;
 use crate::ml::fused::convolution::{Backward, Edges, Forward, TILE, edge_rows};
 use crate::ml::fused::edges::{Angular, EdgeData};
-use crate::ml::fused::radial::{Functions, LayerFunctions, Radial};
-use crate::ml::fused::{BLOCK, Kernel, Shared, WAVE, nodes, waves};
+use crate::ml::fused::radial::{Functions, LayerFunctions, Radial, START};
+use crate::ml::fused::{BLOCK, Evaluation, Kernel, Shared, WAVE, nodes, waves};
 use crate::ml::graph::Graph;
 use crate::ml::kernels::{Aligned, gemm};
 use crate::ml::radial::Transform;
@@ -94,6 +94,7 @@ fn functions(model: &Model) -> Functions {
         transform: Transform::None,
         envelope: model.envelope,
         on_basis: true,
+        start: START,
         radii: Vec::new(),
         accuracy: [5e-8, 1e-10],
         layers: model.layers.iter().map(layer).collect(),
@@ -104,8 +105,8 @@ impl<T: Real> Kernel for Fused<T> {
     fn set_mode(&mut self, mode: Mode) {
         self.mode = mode;
     }
-    fn tables(&self) -> (usize, f64) {
-        (self.radial.intervals, self.radial.error)
+    fn describe(&self) -> String {
+        self.radial.describe()
     }
     fn bytes(&self) -> usize {
         let s = &self.state;
@@ -121,7 +122,7 @@ impl<T: Real> Kernel for Fused<T> {
             + s.slots.iter().map(slot).sum::<usize>()
             + self.radial.bytes()
     }
-    fn evaluate(&mut self, graph: &Graph, derivatives: bool) -> (&[f64], &[[f64; 3]]) {
+    fn evaluate(&mut self, graph: &Graph, derivatives: bool) -> Evaluation<'_> {
         let mut state = std::mem::take(&mut self.state);
         let shortest = graph.lengths().iter().copied().fold(f64::INFINITY, f64::min);
         let mode = if shortest < self.radial.start() { Mode::Exact } else { self.mode };
@@ -175,7 +176,7 @@ impl<T: Real> Kernel for Fused<T> {
         let scale = self.radial.slope_scale(mode);
         state.edges.gradients(graph, &self.angular, scale, &mut state.energies, |_, _| (0.0, 0.0));
         self.state = state;
-        (&self.state.energies, &self.state.edges.g)
+        Ok((&self.state.energies, &self.state.edges.g))
     }
 }
 
