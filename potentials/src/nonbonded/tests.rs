@@ -217,7 +217,7 @@ fn impossible_models_are_refused() {
         NonBonded::new(&model, &cell).err().unwrap().to_string()
     };
     assert!(refused(|m| m.method = Method::NoCutoff).contains("single precision"));
-    assert!(refused(|m| m.method = Method::Pme(mesh(0.9))).contains("tolerance"));
+    assert!(refused(|m| m.method = Method::Pme(mesh(0.95))).contains("tolerance"));
     assert!(check(|m| m.charges.truncate(80)).contains("80 charges for 81 atoms"));
     let (m, positions) = model(Method::NoCutoff, 0.0, None);
     let mut potential = NonBonded::new(&m, &cell).unwrap();
