@@ -155,22 +155,23 @@ fn permittivity(frames: &[Frame], temperature: f64) -> f64 {
     1.0 + 4.0 * std::f64::consts::PI * 14.399_645 * squares / (3.0 * volume * 8.617_333e-5 * temperature)
 }
 
-/// Density, energy and structure at constant pressure, diffusion at constant energy, the permittivity from both.
+/// Density, energy and structure at constant pressure, diffusion at constant volume, the permittivity from both. At 2 fs the
+/// molecules' centres are 3 K hotter than what turns in them, and U is 0.1 kJ/mol too high.
 #[test]
-#[ignore = "half an hour"]
+#[ignore = "an hour"]
 fn spce_has_its_published_properties() {
     let Some(system) = system("dispersion_correction = true, precision = \"f32\"") else { return };
     let input = system
         + "[[stage]]\nname = \"equilibrate\"\nduration = \"50 ps\"\n[stage.npt]\ntemperature = \"298.15 K\"\npressure = \"1 bar\"\n\
-           timestep = \"2 fs\"\nthermostat = { bussi = { relaxation = \"0.5 ps\" } }\n\
+           timestep = \"1 fs\"\nthermostat = { bussi = { relaxation = \"0.5 ps\" } }\n\
            barostat = { cell_rescale = { relaxation = \"1 ps\" } }\n\
            [[stage]]\nname = \"pressure\"\nduration = \"0.75 ns\"\n[stage.npt]\ntemperature = \"298.15 K\"\npressure = \"1 bar\"\n\
-           timestep = \"2 fs\"\nthermostat = { bussi = { relaxation = \"1 ps\" } }\n\
+           timestep = \"1 fs\"\nthermostat = { bussi = { relaxation = \"1 ps\" } }\n\
            barostat = { cell_rescale = { relaxation = \"2 ps\" } }\n\
-           [[stage]]\nname = \"energy\"\nduration = \"0.75 ns\"\n[stage.nvt]\ntemperature = \"298.15 K\"\ntimestep = \"2 fs\"\n\
+           [[stage]]\nname = \"energy\"\nduration = \"0.75 ns\"\n[stage.nvt]\ntemperature = \"298.15 K\"\ntimestep = \"1 fs\"\n\
            thermostat = { bussi = { relaxation = \"5 ps\" } }\n\
-           [output]\nthermo = { file = \"thermo.csv\", every = 50 }\n\
-           trajectory = { file = \"water.extxyz\", every = 100 }\n";
+           [output]\nthermo = { file = \"thermo.csv\", every = 100 }\n\
+           trajectory = { file = \"water.extxyz\", every = 200 }\n";
     let folder = Folder::new("spce");
     let (all, out) = verdicts(&folder, "spce", &input);
     let frames = caloron_io::read_all(out.join("water.extxyz")).unwrap();
