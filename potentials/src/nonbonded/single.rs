@@ -74,6 +74,12 @@ impl Table {
     }
 }
 
+/// The quantum of positions for rows that reach so far: differences of listed sites, which may have moved since the list was
+/// made, stay below 2³⁰ quanta.
+fn quantum(reach: f64) -> f64 {
+    2f64.powi((8.0 * reach).log2().ceil() as i32 - 30)
+}
+
 /// What the pair sums in single precision keep.
 #[derive(Clone, Debug)]
 pub(super) struct Single {
@@ -130,15 +136,13 @@ impl Single {
         };
         let root = model.constant.sqrt();
         let of_atom = model.types.iter().zip(&model.charges).map(|(t, q)| (*t as u16, (root * q) as f32));
-        // differences of listed sites, which may have moved since the list was made, stay below 2³⁰ quanta
-        let quantum = 2f64.powi((8.0 * model.cutoff).log2().ceil() as i32 - 30);
         Ok(Self {
             charges,
             table: Table::new(&model.lennard_jones),
             of_atom: of_atom.collect(),
             cutoff: model.cutoff,
             switch: model.switch,
-            quantum,
+            quantum: quantum(model.cutoff),
             points: vec![],
             kinds: vec![],
         })
@@ -149,6 +153,8 @@ impl Single {
     }
     /// Types of the sites of a new list, which rows need.
     pub fn sites_of(&mut self, list: &NeighborList) -> &[u16] {
+        // the list may be longer for the sake of another interaction
+        self.quantum = quantum(list.cutoff().max(self.cutoff));
         let real = list.sites().len() as u32;
         self.kinds.clear();
         self.kinds.extend((0..real).map(|s| self.of_atom[list.atom(s)].0));

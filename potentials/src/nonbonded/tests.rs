@@ -181,6 +181,31 @@ fn single_precision_is_close_to_double() {
 }
 
 #[test]
+fn single_precision_holds_for_the_long_list_of_another_interaction() {
+    let (mut model, _) = model(Method::Cut, 4.0, None);
+    (model.types, model.charges, model.exceptions) = (vec![0, 0], vec![0.5, -0.5], vec![]);
+    model.precision = Precision::F32;
+    let cell = Cell::open();
+    let mut potential = NonBonded::new(&model, &cell).unwrap();
+    let system = system(2);
+    let want = Properties::ENERGY | Properties::FORCES;
+    let mut energy = |positions: &[Vec3]| {
+        let mut list = caloron_engine::NeighborList::new(140.0, 0.5, Default::default());
+        list.update(&system, positions, &cell);
+        let mut out = Outputs::default();
+        out.reset(2, want);
+        let input = Input { system: &system, positions, cell: &cell, neighbors: &list };
+        potential.compute(input, want, &mut out).unwrap();
+        out.energy
+    };
+    // 2³² quanta of a list of 4 Å are 128 Å
+    for far in [127.0, 131.0, 64.0] {
+        assert_eq!(energy(&[Vec3::zeros(), Vec3::new(far, 0.0, 0.0)]), 0.0, "{far}");
+    }
+    assert!(energy(&[Vec3::zeros(), Vec3::new(3.0, 0.0, 0.0)]) < -0.1);
+}
+
+#[test]
 fn rows_follow_the_neighbour_list() {
     let cell = Cell::orthorhombic(9.6, 9.4, 9.5).unwrap();
     let (model, mut positions) = model(Method::ReactionField { dielectric: 78.3 }, 4.0, None);
