@@ -2,12 +2,12 @@
 mod support;
 
 use caloron_engine::testing::reference;
-use caloron_engine::{Input, Outputs, Potential, Properties, State, System};
+use caloron_engine::{Input, Outputs, Potential, State, System};
 use caloron_potentials::ml::checkpoint;
 use caloron_potentials::ml::mace::{self, Mode, Model, Precision, Reference};
 use candle_core::{DType, Device};
 use support::learned::{
-    ALL, by_candle, check, compute, conforms, deviations, largest_force, list, places, same, species,
+    ALL, by_candle, check, compute, conforms, deviations, largest_force, list, places, same, species, time,
 };
 use support::{Frame, frames};
 
@@ -194,37 +194,15 @@ fn speed() {
     let path = reference("mace/models/b_mp0_medium.model.gz").unwrap();
     let (system, state) = frames[0].build(&["Mg", "O"]);
     for precision in [Precision::F32, Precision::F64] {
-        for threads in [1, 2] {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| {
-                let start = std::time::Instant::now();
-                let model = Model::new(&checkpoint::load(&path).unwrap()).unwrap();
-                let read = start.elapsed().as_secs_f64();
-                let place = |z: u8| model.elements.iter().position(|e| *e == z).unwrap();
-                let mut potential = mace::potential(&model, &[place(12), place(8)], 0, precision).unwrap();
-                let list = list(&system, &state, model.cutoff);
-                let input = Input { system: &system, positions: state.positions(), cell: state.cell(), neighbors: &list };
-                let want = Properties::ENERGY | Properties::FORCES | Properties::VIRIAL;
-                let mut out = Outputs::default();
-                let mut run = || {
-                    let start = std::time::Instant::now();
-                    out.reset(system.len(), want);
-                    potential.compute(input, want, &mut out).unwrap();
-                    start.elapsed().as_secs_f64() * 1e3
-                };
-                run();
-                let load = start.elapsed().as_secs_f64();
-                let mut times: Vec<f64> = (0..15).map(|_| run()).collect();
-                times.sort_by(f64::total_cmp);
-                println!(
-                    "{precision:?}, {threads} threads: {:.1} ms (least {:.1}), first energy {load:.2} s after the file was opened (read in {read:.2} s), {:.0} MB; {:?}",
-                    times[7],
-                    times[0],
-                    potential.bytes() as f64 * 1e-6,
-                    potential.describe()
-                );
-            });
-        }
+        let built = || {
+            let start = std::time::Instant::now();
+            let model = Model::new(&checkpoint::load(&path).unwrap()).unwrap();
+            let read = start.elapsed().as_secs_f64();
+            let place = |z: u8| model.elements.iter().position(|e| *e == z).unwrap();
+            let potential = mace::potential(&model, &[place(12), place(8)], 0, precision).unwrap();
+            (potential, format!(" (of which {read:.2} s reading)"))
+        };
+        time(&system, &state, precision, built, |p| p.bytes());
     }
 }
 

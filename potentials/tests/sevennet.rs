@@ -2,13 +2,13 @@
 mod support;
 
 use caloron_engine::testing::reference;
-use caloron_engine::{Input, Outputs, Potential, Properties, State, System, UnitSystem};
+use caloron_engine::{Outputs, State, System, UnitSystem};
 use caloron_potentials::ml::checkpoint;
 use caloron_potentials::ml::sevennet::{self, Mode, Model, Precision, Reference};
 use candle_core::{DType, Device};
 use std::path::PathBuf;
 use support::learned::{
-    by_candle, check, compute, conforms, deviations, largest_force, list, places, same, species,
+    by_candle, check, compute, conforms, deviations, largest_force, places, same, species, time,
 };
 use support::{Frame, frames, read_frames, try_potential};
 
@@ -248,36 +248,7 @@ fn speed() {
     let (system, state) = frames[0].build(&["Mg", "O"]);
     let map = places(&system, &model.elements);
     for precision in [Precision::F32, Precision::F64] {
-        for threads in [1, 2] {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| {
-                let mut potential = sevennet::potential(&model, &map, 0, precision).unwrap();
-                let list = list(&system, &state, model.cutoff);
-                let input = Input {
-                    system: &system,
-                    positions: state.positions(),
-                    cell: state.cell(),
-                    neighbors: &list,
-                };
-                let want = Properties::ENERGY | Properties::FORCES | Properties::VIRIAL;
-                let mut out = Outputs::default();
-                let mut run = || {
-                    let start = std::time::Instant::now();
-                    out.reset(system.len(), want);
-                    potential.compute(input, want, &mut out).unwrap();
-                    start.elapsed().as_secs_f64() * 1e3
-                };
-                run();
-                let mut times: Vec<f64> = (0..15).map(|_| run()).collect();
-                times.sort_by(f64::total_cmp);
-                println!(
-                    "{precision:?}, {threads} threads: {:.1} ms (least {:.1}), {:.0} MB; {:?}",
-                    times[7],
-                    times[0],
-                    potential.bytes() as f64 * 1e-6,
-                    potential.describe()
-                );
-            });
-        }
+        let built = || (sevennet::potential(&model, &map, 0, precision).unwrap(), String::new());
+        time(&system, &state, precision, built, |p| p.bytes());
     }
 }

@@ -8,13 +8,13 @@
 mod support;
 
 use caloron_engine::testing::reference;
-use caloron_engine::{Input, Outputs, Potential, Properties, System, UnitSystem};
+use caloron_engine::{System, UnitSystem};
 use caloron_potentials::ml::checkpoint::{self, ModelFile};
 use caloron_potentials::ml::tensornet::{self, Mode, Model, Precision, Reference, TensorNet, Units};
 use candle_core::{DType, Device};
 use std::path::{Path, PathBuf};
 use support::learned::{
-    by_candle, check, compute, conforms, deviations, largest_force, list, places, same, species,
+    by_candle, check, compute, conforms, deviations, largest_force, places, same, species, time,
 };
 use support::{Frame, frames, read_frames, try_potential};
 
@@ -300,38 +300,7 @@ fn speed() {
     let (system, state) = frames[0].build(&["Mg", "O"]);
     let model = Model::new(&checkpoint::load(PathBuf::from(file)).unwrap(), Units::INTERNAL).unwrap();
     for precision in [Precision::F32, Precision::F64] {
-        for threads in [1, 2] {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| {
-                let start = std::time::Instant::now();
-                let mut potential = build(&model, &system, 0.0, precision, Mode::Table);
-                let built = start.elapsed().as_secs_f64();
-                let list = list(&system, &state, model.cutoff);
-                let input = Input {
-                    system: &system,
-                    positions: state.positions(),
-                    cell: state.cell(),
-                    neighbors: &list,
-                };
-                let want = Properties::ENERGY | Properties::FORCES | Properties::VIRIAL;
-                let mut out = Outputs::default();
-                let mut run = || {
-                    let start = std::time::Instant::now();
-                    out.reset(system.len(), want);
-                    potential.compute(input, want, &mut out).unwrap();
-                    start.elapsed().as_secs_f64() * 1e3
-                };
-                run();
-                let mut times: Vec<f64> = (0..9).map(|_| run()).collect();
-                times.sort_by(f64::total_cmp);
-                println!(
-                    "{precision:?}, {threads} threads: {:.1} ms (least {:.1}), built in {built:.1} s, {:.0} MB; {:?}",
-                    times[4],
-                    times[0],
-                    potential.bytes() as f64 * 1e-6,
-                    potential.describe()
-                );
-            });
-        }
+        let built = || (build(&model, &system, 0.0, precision, Mode::Table), String::new());
+        time(&system, &state, precision, built, |p| p.bytes());
     }
 }

@@ -138,3 +138,42 @@ pub fn conforms<P: Potential>(
     let report = check_potential(&mut potential(Precision::F32), system, state, &options).unwrap();
     assert!(report.passed(), "{name} in single precision\n{report}");
 }
+
+/// Prints how long an evaluation takes with one and with two threads: the median of fifteen after a first one that does not count.
+/// `build` makes the potential and says what else is to be known of that; `bytes` are what the potential holds.
+pub fn time<P: Potential>(
+    system: &System,
+    state: &State,
+    precision: Precision,
+    build: impl Fn() -> (P, String) + Sync,
+    bytes: impl Fn(&P) -> usize + Sync,
+) {
+    for threads in [1, 2] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let start = std::time::Instant::now();
+            let (mut potential, built) = build();
+            let list = list(system, state, potential.cutoff().expect("a cutoff"));
+            let input = Input { system, positions: state.positions(), cell: state.cell(), neighbors: &list };
+            let want = Properties::ENERGY | Properties::FORCES | Properties::VIRIAL;
+            let mut out = Outputs::default();
+            let mut run = || {
+                let start = std::time::Instant::now();
+                out.reset(system.len(), want);
+                potential.compute(input, want, &mut out).unwrap();
+                start.elapsed().as_secs_f64() * 1e3
+            };
+            run();
+            let first = start.elapsed().as_secs_f64();
+            let mut times: Vec<f64> = (0..15).map(|_| run()).collect();
+            times.sort_by(f64::total_cmp);
+            println!(
+                "{precision:?}, {threads} threads: {:.1} ms (least {:.1}), first energy after {first:.2} s{built}, {:.0} MB; {:?}",
+                times[7],
+                times[0],
+                bytes(&potential) as f64 * 1e-6,
+                potential.describe()
+            );
+        });
+    }
+}
