@@ -12,11 +12,13 @@ pub(crate) fn symmetric([xx, yy, zz, yz, xz, xy]: [f64; 6]) -> Mat3 {
     Mat3::new(xx, xy, xz, xy, yy, yz, xz, yz, zz)
 }
 
-/// The largest integer not above x, for |x| < 2^51: adding 1.5·2^52 rounds to the nearest. Without a call, which `f64::floor` is
+/// 1.5·2^52: adding it to |x| < 2^51 rounds to the nearest integer, which the low bits then hold.
+pub(crate) const ROUND: f64 = 6_755_399_441_055_744.0;
+
+/// The largest integer not above x, for |x| < 2^51. Without a call, which `f64::floor` is
 /// where the instruction may be missing.
 #[inline]
 pub(crate) fn floor(x: f64) -> f64 {
-    const ROUND: f64 = 6_755_399_441_055_744.0;
     let nearest = (x + ROUND) - ROUND;
     if nearest > x { nearest - 1.0 } else { nearest }
 }

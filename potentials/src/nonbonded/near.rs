@@ -235,16 +235,11 @@ impl Near {
             kinds: &self.kinds,
             table: &self.table,
         };
-        let (rows, centers, level) = (&self.rows, &self.centers, self.level);
-        let work = |(b, sums): (usize, &mut [Sum])| {
+        let (blocks, centers, level) = (&self.rows, &self.centers, self.level);
+        rows::for_blocks(&mut self.sums, |(b, sums)| {
             let centers = &centers[b * ROWS..b * ROWS + sums.len()];
-            simd::run(level, Rows::<F, LJ, VIRIAL> { field, centers, block: &rows[b], sums });
-        };
-        if centers.len() <= ROWS {
-            self.sums.chunks_mut(ROWS).enumerate().for_each(work);
-        } else {
-            self.sums.par_chunks_mut(ROWS).enumerate().for_each(work);
-        }
+            simd::run(level, Rows::<F, LJ, VIRIAL> { field, centers, block: &blocks[b], sums });
+        });
     }
     /// Adds the sums of the rows; energies of Lennard-Jones and of charges.
     pub fn collect(&self, want: Properties, out: &mut Outputs) -> [f64; 2] {

@@ -4,6 +4,7 @@ use super::sorter::{Partners, Sorter};
 use crate::electrostatics::{Exclusions, Nearest};
 use crate::simd::Level;
 use caloron_engine::{Input, Vec3};
+use rayon::prelude::*;
 use std::ops::Range;
 
 /// Parts of a row: Lennard-Jones alone, both, charges alone.
@@ -73,6 +74,15 @@ impl Block {
         let part = |from: u32, to: u32| &self.entries[from as usize..to as usize];
         let (both, middle) = (&self.kinds[kinds as usize..self.kind_ends[k] as usize], (a - first) as usize);
         ([part(first, a), part(a, b), part(b, c)], [&both[..middle], &both[middle..]])
+    }
+}
+
+/// Calls `work(b, items of block b)` for blocks of [`ROWS`] items, in parallel when there is more than one.
+pub(crate) fn for_blocks<T: Send>(items: &mut [T], work: impl Fn((usize, &mut [T])) + Sync + Send) {
+    if items.len() <= ROWS {
+        items.chunks_mut(ROWS).enumerate().for_each(work);
+    } else {
+        items.par_chunks_mut(ROWS).enumerate().for_each(work);
     }
 }
 

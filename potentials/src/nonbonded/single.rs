@@ -4,8 +4,9 @@
 //! forces that are opposite to the last bit of every pair; row sums are in single, all others in double precision.
 use super::kernel::{PLAIN, SWITCHED, Sum};
 use super::model::{LennardJonesTypes, Method, NonBondedModel};
-use super::rows::{Block, ROWS};
+use super::rows::{Block, ROWS, for_blocks};
 use crate::electrostatics::{Expansion, ReactionField};
+use crate::kernels::ROUND;
 use crate::simd::{Level, PairKernel, Pairs, Point, WIDE, run_pairs};
 use caloron_engine::{NeighborList, SpecError};
 use rayon::prelude::*;
@@ -166,8 +167,6 @@ impl Single {
     /// # Errors
     /// A coordinate that is too large.
     pub fn refresh(&mut self, list: &NeighborList) -> Result<(), f64> {
-        // adding 1.5·2^52 leaves the nearest integer in the low bits
-        const ROUND: f64 = 6_755_399_441_055_744.0;
         let (inverse, of_atom) = (1.0 / self.quantum, &self.of_atom);
         let sites = list.sites();
         self.points.resize(sites.len() + 1, Point::default());
@@ -215,16 +214,10 @@ impl Single {
         form: &Form<N>,
         (level, rows, centers, sums): (Level, &[Block], &[u32], &mut [Sum]),
     ) {
-        let few = sums.len() <= ROWS;
-        let work = |(b, sums): (usize, &mut [Sum])| {
+        for_blocks(sums, |(b, sums)| {
             let centers = &centers[b * ROWS..b * ROWS + sums.len()];
             run_pairs(level, Rows::<N, LJ, VIRIAL> { shared: self, form, centers, block: &rows[b], sums });
-        };
-        if few {
-            sums.chunks_mut(ROWS).enumerate().for_each(work);
-        } else {
-            sums.par_chunks_mut(ROWS).enumerate().for_each(work);
-        }
+        });
     }
 }
 
