@@ -322,3 +322,26 @@ fn exact_lattice_sums() {
         }
     }
 }
+
+#[test]
+fn meshes_of_slabs_are_as_fine_as_those_of_bulk() {
+    // the lattice sum of a slab runs over a cell three times as high
+    let Some(mut case) = case("water_spce") else { return };
+    let (a, b) = (case.cell.vector(0), case.cell.vector(1));
+    case.cell = Cell::new([a, b, 3.0 * case.cell.vector(2)], [true, true, false]).unwrap();
+    let of = |electrostatics, tolerance, grid| {
+        let spec =
+            ForceFieldSpec { electrostatics: Some(electrostatics), tolerance, grid, ..case.spec.clone() };
+        evaluate(&case, &spec)
+    };
+    let (exact, forces) = of(ElectrostaticsSpec::Ewald, Some(1e-9), None);
+    let scale: f64 = forces.iter().map(|f| f.norm_squared()).sum();
+    for grid in [None, Some([24, 24, 72])] {
+        let (mesh, near) = of(ElectrostaticsSpec::Pme, None, grid);
+        let error: f64 = near.iter().zip(&forces).map(|(a, b)| (a - b).norm_squared()).sum();
+        let (error, energy) = ((error / scale).sqrt(), mesh["total"] / exact["total"] - 1.0);
+        println!("slab of water, grid {grid:?}: forces {error:.1e}, energy {energy:.1e}");
+        assert!(error < 1e-3, "{error:e}");
+        assert!(energy.abs() < 2e-4, "{energy:e}");
+    }
+}

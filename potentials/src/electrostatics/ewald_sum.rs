@@ -264,7 +264,7 @@ impl Reciprocal for EwaldSum {
         self.choose(h, h_inv);
     }
     fn add(&mut self, waves: &Waves<'_>, want: Properties, out: &mut Outputs) {
-        let Waves { h, h_inv, positions, charges } = *waves;
+        let Waves { h, h_inv, positions, charges, .. } = *waves;
         self.choose(h, h_inv);
         self.phases.fill(h_inv, positions, charges, self.reach);
         let (phases, level) = (&self.phases, self.level);

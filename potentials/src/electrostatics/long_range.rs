@@ -11,6 +11,8 @@ use std::f64::consts::PI;
 pub(crate) struct Waves<'a> {
     pub h: &'a Mat3,
     pub h_inv: &'a Mat3,
+    /// How many times the cell of the system each lattice vector is; more than 1 for the vacuum of slabs.
+    pub stretch: [f64; 3],
     pub positions: &'a [Vec3],
     pub charges: &'a [f64],
 }
@@ -198,11 +200,11 @@ impl LongRange {
                 ));
             }
         };
-        let (h, h_inv) = match &extended {
-            Some(e) => (&e.h, &e.h_inv),
-            None => (cell.matrix(), cell.inverse()),
+        let (h, h_inv, stretch) = match &extended {
+            Some(e) => (&e.h, &e.h_inv, e.stretch),
+            None => (cell.matrix(), cell.inverse(), [1.0; 3]),
         };
-        self.reciprocal.add(&Waves { h, h_inv, positions, charges }, want, out);
+        self.reciprocal.add(&Waves { h, h_inv, stretch, positions, charges }, want, out);
         self.add_charge_terms(charges, h.determinant().abs(), want, out);
         if let Some(e) = &extended {
             e.add_dipole_term(positions, charges, self.constant, want, out);

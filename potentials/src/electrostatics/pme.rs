@@ -44,7 +44,8 @@ impl SplineOrder {
 /// How the grid follows from the cell.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum GridRule {
-    /// These numbers of points.
+    /// These numbers of points along the vectors of the cell. A slab, which is repeated at several heights of its cell, has
+    /// as many times more along its normal.
     Fixed([usize; 3]),
     /// At most this distance between points, in products of 2, 3, 5 and 7.
     Spacing(f64),
@@ -182,10 +183,13 @@ impl<T: Mesh> PmeSum<T> {
             partial: vec![],
         }
     }
-    /// Numbers of grid points for a cell.
-    fn points(&self, h: &Mat3) -> [usize; 3] {
+    /// Numbers of grid points for a cell that is `stretch` times the cell of the system.
+    fn points(&self, h: &Mat3, stretch: [f64; 3]) -> [usize; 3] {
         match self.rule {
-            GridRule::Fixed(n) => n,
+            GridRule::Fixed(n) => std::array::from_fn(|d| match stretch[d] {
+                1.0 => n[d],
+                s => smooth((n[d] as f64 * s).ceil() as usize),
+            }),
             GridRule::Spacing(spacing) => {
                 std::array::from_fn(|d| smooth(((h.column(d).norm() / spacing).ceil() as usize).max(PAD)))
             }
@@ -237,9 +241,14 @@ impl<T: Mesh> PmeSum<T> {
             }
         });
     }
+    fn allocate(&mut self, n: [usize; 3]) {
+        if self.grid.as_ref().is_none_or(|g| g.size() != n) {
+            self.grid = Some(Grid::new(n));
+        }
+    }
     fn run<const P: usize>(&mut self, waves: &Waves<'_>, want: Properties, out: &mut Outputs) {
-        self.prepare(waves.h, waves.h_inv);
-        let n = self.points(waves.h);
+        let n = self.points(waves.h, waves.stretch);
+        self.allocate(n);
         self.influence.prepare(waves, n, self.alpha, self.interaction, P);
         self.sort::<P>(waves, n);
         let Some(grid) = &mut self.grid else { return };
@@ -456,10 +465,7 @@ impl<T: Mesh, const P: usize> OctetKernel<T> for Gather<'_, T, P> {
 
 impl<T: Mesh> Reciprocal for PmeSum<T> {
     fn prepare(&mut self, h: &Mat3, _h_inv: &Mat3) {
-        let n = self.points(h);
-        if self.grid.as_ref().is_none_or(|g| g.size() != n) {
-            self.grid = Some(Grid::new(n));
-        }
+        self.allocate(self.points(h, [1.0; 3]));
     }
     fn add(&mut self, waves: &Waves<'_>, want: Properties, out: &mut Outputs) {
         match self.order {

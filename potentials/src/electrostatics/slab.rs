@@ -20,6 +20,8 @@ pub(crate) struct Slab {
 pub(crate) struct Extended {
     pub h: Mat3,
     pub h_inv: Mat3,
+    /// How many times the cell of the system each lattice vector is.
+    pub stretch: [f64; 3],
     normal: Vec3,
     distance: f64,
 }
@@ -63,7 +65,9 @@ impl Slab {
         columns[open] = self.factor * cell.vector(open);
         let h = Mat3::from_columns(&columns);
         let h_inv = h.try_inverse().ok_or("the lattice vectors are linearly dependent")?;
-        Ok(Extended { h, h_inv, normal, distance })
+        let mut stretch = [1.0; 3];
+        stretch[open] = self.factor;
+        Ok(Extended { h, h_inv, stretch, normal, distance })
     }
 }
 

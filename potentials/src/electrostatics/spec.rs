@@ -89,7 +89,8 @@ pub enum CoulombMethod {
         /// Largest distance between grid points. Default: (10 tolerance)^(1/order) / α.
         #[serde(default)]
         spacing: Option<Quantity<Length>>,
-        /// Grid points along the three lattice vectors, instead of a distance; they then stay when the cell changes.
+        /// Grid points along the three lattice vectors, instead of a distance; they then stay when the cell changes. A slab has
+        /// `slab_factor` times as many along its normal.
         #[serde(default)]
         grid: Option<[usize; 3]>,
         /// For a slab (two periodic directions): distance of the repeated slabs in heights of the cell. Default: 3.
@@ -210,7 +211,7 @@ impl Coulomb {
                     let alpha = positive("alpha", alpha)?;
                     let waves = wave_cutoff.map_or(2.0 * alpha * reach, Quantity::internal);
                     let waves = positive("wave_cutoff", waves)?;
-                    let factor = positive("slab_factor", *slab_factor)?;
+                    let factor = slab(*slab_factor)?;
                     Ok(LongRange::ewald(alpha, cutoff, waves, constant, exclusions).with_slab_factor(factor))
                 };
                 Box::new(build().map_err(at("ewald"))?.prepared_for(system, context.cell))
@@ -225,8 +226,8 @@ impl Coulomb {
                     // the product of α and the spacing sets the accuracy
                     let scaled = default_spacing * default_alpha / alpha;
                     let spacing = positive("spacing", spacing.map_or(scaled, Quantity::internal))?;
-                    let rule = grid_rule(*grid, spacing, context.cell)?;
-                    let factor = positive("slab_factor", *slab_factor)?;
+                    let factor = slab(*slab_factor)?;
+                    let rule = grid_rule(*grid, spacing, context.cell, factor)?;
                     let sum = LongRange::pme(alpha, cutoff, rule, order, constant, exclusions);
                     Ok(sum.with_slab_factor(factor))
                 };
@@ -248,11 +249,27 @@ fn spline_order(order: usize) -> Result<SplineOrder, SpecError> {
 /// Largest number of points of a grid, and of one direction.
 const LARGEST_GRID: [f64; 2] = [1e9, 4096.0];
 
-fn grid_rule(grid: Option<[usize; 3]>, spacing: f64, cell: &Cell) -> Result<GridRule, SpecError> {
+/// The number of heights of the cell at which a slab is repeated.
+fn slab(factor: f64) -> Result<f64, SpecError> {
+    if (1.0..=100.0).contains(&factor) {
+        return Ok(factor);
+    }
+    Err(SpecError::new("slab_factor", format!("{factor} is out of range: it must be from 1 to 100"))
+        .hint("3 is the default; the vacuum between the repeated slabs must exceed the cutoff and their lattice vectors"))
+}
+
+fn grid_rule(
+    grid: Option<[usize; 3]>,
+    spacing: f64,
+    cell: &Cell,
+    slab_factor: f64,
+) -> Result<GridRule, SpecError> {
+    let is_slab = cell.periodic().iter().filter(|p| **p).count() == 2;
+    let stretch = cell.periodic().map(|p| if is_slab && !p { slab_factor } else { 1.0 });
     let points =
         |n: [f64; 3]| n.iter().product::<f64>() <= LARGEST_GRID[0] && n.iter().all(|n| *n <= LARGEST_GRID[1]);
     if let Some(n) = grid {
-        if n.iter().any(|n| *n < 8) || !points(n.map(|n| n as f64)) {
+        if n.iter().any(|n| *n < 8) || !points(std::array::from_fn(|d| stretch[d] * n[d] as f64)) {
             return Err(SpecError::new(
                 "grid",
                 format!("{n:?} is out of range: 8 to 4096 points in each direction"),
@@ -261,7 +278,7 @@ fn grid_rule(grid: Option<[usize; 3]>, spacing: f64, cell: &Cell) -> Result<Grid
         }
         return Ok(GridRule::Fixed(n));
     }
-    let n: [f64; 3] = std::array::from_fn(|d| cell.vector(d).norm() / spacing);
+    let n: [f64; 3] = std::array::from_fn(|d| stretch[d] * cell.vector(d).norm() / spacing);
     if !points(n) {
         let n = n.map(f64::ceil);
         return Err(SpecError::new("spacing", format!("a grid of {n:?} points would be needed"))

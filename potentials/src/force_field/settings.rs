@@ -161,6 +161,8 @@ struct Lattice<'a> {
 
 /// Largest number of grid points along one direction.
 const LARGEST: usize = 4096;
+/// Largest number of all points.
+const MOST: f64 = 3e8;
 /// Smallest.
 const SMALLEST: usize = 8;
 
@@ -212,9 +214,11 @@ impl Lattice<'_> {
                 return Ok(Mesh { alpha, grid: GridRule::Spacing(spacing), order: self.order });
             }
         };
-        if grid.iter().any(|n| !(SMALLEST..=LARGEST).contains(n)) {
-            let message =
-                format!("{grid:?} is out of range: {SMALLEST} to {LARGEST} points in each direction");
+        let total: f64 = grid.iter().map(|n| *n as f64).product();
+        if grid.iter().any(|n| !(SMALLEST..=LARGEST).contains(n)) || total > MOST {
+            let message = format!(
+                "{grid:?} is out of range: {SMALLEST} to {LARGEST} points in each direction, {MOST:e} together"
+            );
             return Err(SpecError::new("grid", message));
         }
         Ok(Mesh { alpha, grid: GridRule::Fixed(grid), order: self.order })

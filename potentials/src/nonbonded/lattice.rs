@@ -29,7 +29,8 @@ impl DispersionSum {
             }
         }
         let (h, h_inv) = (input.cell.matrix(), input.cell.inverse());
-        let waves = Waves { h, h_inv, positions: input.positions, charges: &self.coefficients };
+        let waves =
+            Waves { h, h_inv, stretch: [1.0; 3], positions: input.positions, charges: &self.coefficients };
         self.sum.add(&waves, want, out);
     }
     pub fn describe(&self) -> String {
