@@ -37,9 +37,11 @@ impl Drop for Folder {
 fn read(format: &str, path: &Path) -> Result<MolecularModel, SpecError> {
     match format {
         "openmm" => openmm::read(path),
-        "gromacs" => gromacs::read(path, &[], &["ETHANES=2".into()]),
+        "gromacs" => {
+            gromacs::read(path, gromacs::Settings { defines: &["ETHANES=2".into()], ..Default::default() })
+        }
         "lammps" => lammps::read(path, &LammpsStyles::default()),
-        _ => amber::read(path),
+        _ => amber::read(path, &[]),
     }
 }
 
@@ -131,6 +133,41 @@ fn what_is_not_supported_is_named_with_its_line() {
         ("gromacs", GROMACS, "#include \"types.itp\"", "#include \"no.itp\"", "`no.itp` is not found"),
         ("gromacs", GROMACS, "1  2  1", "1  9  1", "has no atom 9"),
         ("gromacs", GROMACS, "#endif", "", "no #endif"),
+        (
+            "gromacs",
+            GROMACS,
+            "1  0.0  15.035",
+            "1  0.0  15.035  OWT  0.0",
+            "perturbed state (B) of this atom",
+        ),
+        ("gromacs", GROMACS, "1  0.0  15.035", "1  0.0  15.035  C3  0.1", "perturbed state (B) of this atom"),
+        ("gromacs", GROMACS, "1  2  1\n", "1  2  1  0.15 100 0.16 100\n", "4 numbers where 2 are expected"),
+        ("gromacs", GROMACS, "0.1  0.16330", "0.1  0.16330  0.2", "found `0.2` after them"),
+        ("gromacs", GROMACS, "3  1  2  1  0.5", "3  1  2  1  0.5  7", "found `7` after them"),
+        ("gromacs", GROMACS, "[ system ]", "[ implicit_genborn_params ]", "implicit solvents of GROMACS"),
+        (
+            "openmm",
+            OPENMM,
+            "usesPeriodic=\"0\" version=\"2\"",
+            "usesPeriodic=\"0\" version=\"9\"",
+            "version 9 of HarmonicBondForce is not known; 1 to 2 are",
+        ),
+        (
+            "openmm",
+            OPENMM,
+            "<Particle eps",
+            "<Particle lambda=\"1\" eps",
+            "`lambda` of <Particle> is not known",
+        ),
+        ("openmm", OPENMM, "<GlobalParameters/>", "<Groups/>", "<Groups> of <NonbondedForce> is not known"),
+        (
+            "openmm",
+            OPENMM,
+            "<Constraints>",
+            "<Restraints/>\n<Constraints>",
+            "<Restraints> of <System> is not",
+        ),
+        ("amber", CHAMBER, "%FLAG IROTAT", "%FLAG IROTATION", "the section IROTATION is not known"),
         ("lammps", LAMMPS, "# harmonic", "# fene", "`fene` of Bond Coeffs is not supported"),
         ("lammps", LAMMPS, "units = real", "no units", "does not state the units"),
         ("lammps", LAMMPS, "1 1 1 2\n", "1 1 1 77\n", "there is no atom 77"),
@@ -160,6 +197,34 @@ fn what_is_not_supported_is_named_with_its_line() {
         let absent = message.contains("missing") || message.contains("without the section");
         assert!(e.message.contains("line ") || absent, "{}", e.message);
     }
+}
+
+/// Numbers that repeat the state, and sections that the input leaves out, may stay.
+#[test]
+fn what_changes_nothing_may_stay() {
+    let folder = Folder::new("harmless");
+    let own = folder.read("gromacs", GROMACS).unwrap();
+    let same = GROMACS
+        .replace("1  0.0  15.035", "1  0.0  15.035  C3  0.0  15.035")
+        .replace("1  2  1\n", "1  2  1  0.154 251040.0  0.154 251040.0\n");
+    let read = folder.read("gromacs", &same).unwrap();
+    assert_eq!((&read.bonded.bonds, &read.masses), (&own.bonded.bonds, &own.masses));
+    let wrong = GROMACS_TYPES.replace("0.375    0.8148", "0.375    0.8148  0.1");
+    std::fs::write(folder.0.join("types.itp"), wrong).unwrap();
+    let e = folder.read("gromacs", GROMACS).unwrap_err();
+    assert!(e.message.contains("types.itp") && e.message.contains("found `0.1`"), "{}", e.message);
+    std::fs::write(folder.0.join("types.itp"), GROMACS_TYPES).unwrap();
+    let path = folder.0.join("file.gromacs");
+    std::fs::write(&path, GROMACS.replace("[ system ]", "[ implicit_genborn_params ]\nC3 0.1\n[ system ]"))
+        .unwrap();
+    let (defines, ignored) = (["ETHANES=2".to_owned()], ["implicit_genborn_params".to_owned()]);
+    let settings = gromacs::Settings { defines: &defines, ignored: &ignored, ..Default::default() };
+    let read = gromacs::read(&path, settings).unwrap();
+    assert!(read.warnings.iter().any(|w| w.contains("[ implicit_genborn_params ]")), "{:?}", read.warnings);
+    let path = folder.0.join("file.amber");
+    std::fs::write(&path, CHAMBER.replace("%FLAG IROTAT", "%FLAG IROTATION")).unwrap();
+    let read = amber::read(&path, &["IROTATION".into()]).unwrap();
+    assert!(read.warnings.iter().any(|w| w.contains("IROTATION")), "{:?}", read.warnings);
 }
 
 #[test]

@@ -229,11 +229,11 @@ fn field_width(format: &str) -> Option<usize> {
     (1..=LONGEST).contains(&width).then_some(width)
 }
 
-/// Reads a prmtop file.
+/// Reads a prmtop file; `ignored` are sections that are left out although they may change energies.
 ///
 /// # Errors
 /// What is wrong or not supported, with file and line.
-pub fn read(path: &Path) -> Result<MolecularModel, SpecError> {
+pub fn read(path: &Path, ignored: &[String]) -> Result<MolecularModel, SpecError> {
     let file = TextFile::read("amber", path)?;
     let s = Sections::read(&file)?;
     let mut model = MolecularModel { format: "AMBER", ..MolecularModel::default() };
@@ -242,13 +242,6 @@ pub fn read(path: &Path) -> Result<MolecularModel, SpecError> {
     for flag in UNSUPPORTED {
         if s.has(flag) {
             return Err(s.error(flag, format!("the section {flag} is not supported")));
-        }
-    }
-    for flag in s.by_flag.keys() {
-        let known = USED.contains(&flag.as_str()) || INFORMATION.contains(&flag.as_str());
-        let map = flag.strip_prefix("CHARMM_").unwrap_or(flag).starts_with("CMAP_PARAMETER");
-        if !known && !map && !flag.starts_with("SOLVENT") {
-            model.warnings.push(format!("the section {flag} of `{}` is not used", path.display()));
         }
     }
     let pointers = s.integers("POINTERS", 30)?;
@@ -285,6 +278,19 @@ pub fn read(path: &Path) -> Result<MolecularModel, SpecError> {
     }
     if s.has("RADII") && s.has("SCREEN") {
         model.born = Some((s.reals("RADII", n)?, s.reals("SCREEN", n)?));
+    }
+    for flag in s.by_flag.keys() {
+        let known = USED.contains(&flag.as_str()) || INFORMATION.contains(&flag.as_str());
+        let map = flag.strip_prefix("CHARMM_").unwrap_or(flag).starts_with("CMAP_PARAMETER");
+        if known || map || !s.has(flag) {
+            continue;
+        }
+        if !ignored.contains(flag) {
+            let hint =
+                format!("if it says nothing about energies, leave it out: ignored_sections = [\"{flag}\"]");
+            return Err(s.error(flag, format!("the section {flag} is not known")).hint(hint));
+        }
+        model.warnings.push(format!("the section {flag} of `{}` is not used", path.display()));
     }
     Ok(model)
 }

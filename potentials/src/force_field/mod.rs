@@ -2,6 +2,7 @@
 mod composition;
 mod embedding;
 mod model;
+mod openmm_shape;
 mod settings;
 mod spec;
 mod text;

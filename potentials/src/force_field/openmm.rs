@@ -1,6 +1,6 @@
 //! OpenMM: a serialised `System` (XML), as OpenMM, OpenFF and espaloma write it.
 //!
-//! nm, kJ/mol, rad, u, e. Forces that are not known here are errors; thermostats and barostats within the file are
+//! nm, kJ/mol, rad, u, e. Forces, elements, attributes and versions that are not known here are errors; thermostats and barostats within the file are
 //! reported and left to the input.
 use super::model::{Distinct, FileMethod, KJ_PER_MOL, MOST_TYPES, MolecularModel, NANOMETRE};
 use super::text::TextFile;
@@ -30,6 +30,7 @@ pub fn read(path: &Path) -> Result<MolecularModel, SpecError> {
         let message = format!("expected the element <System>, found <{}>", root.name);
         return Err(file.error(root.line, message).hint("write it with XmlSerializer.serialize(system)"));
     }
+    super::openmm_shape::check(&file, &root)?;
     let mut model = MolecularModel { format: "OpenMM", ..MolecularModel::default() };
     model.settings.constant = Some(COULOMB);
     model.settings.openmm_rules = true;
@@ -40,7 +41,10 @@ pub fn read(path: &Path) -> Result<MolecularModel, SpecError> {
         model.topology.constraints.push(Constraint { atoms, length: NM * c.real(&file, "d")? });
     }
     let mut pairs = Pairs::new(n);
-    for force in root.list("Forces") {
+    // a CustomNonbondedForce is understood from the NonbondedForce, which may stand after it
+    let custom = |force: &&Node| force.text("type") == Some("CustomNonbondedForce");
+    let forces = root.list("Forces");
+    for force in forces.iter().filter(|f| !custom(f)).chain(forces.iter().filter(custom)) {
         read_force(&file, force, &mut model, &mut pairs)?;
     }
     pairs.finish(&file, &mut model)?;
@@ -433,10 +437,9 @@ impl Pairs {
             return Err(file.error(force.line, "more than one CustomNonbondedForce is not supported"));
         }
         if self.cut.is_none() {
-            return Err(file.error(
-                force.line,
-                "a CustomNonbondedForce without a NonbondedForce before it is not supported",
-            ));
+            return Err(
+                file.error(force.line, "a CustomNonbondedForce without a NonbondedForce is not supported")
+            );
         }
         empty(file, force, &["ComputedValues", "EnergyParameterDerivatives", "InteractionGroups"])?;
         let mut tables = BTreeMap::new();

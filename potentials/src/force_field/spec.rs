@@ -32,6 +32,10 @@ pub struct ForceFieldSpec {
     /// Names that are defined for a GROMACS topology, such as "FLEXIBLE" or "NAME=value". Default: none.
     #[serde(default)]
     pub define: Vec<String>,
+    /// Sections of an AMBER or GROMACS file that are left out although they are not known here, such as
+    /// "implicit_genborn_params" of older GROMACS force fields. Default: none; a section that is not known is an error.
+    #[serde(default)]
+    pub ignored_sections: Vec<String>,
     /// A LAMMPS data file with coefficients.
     pub lammps: Option<PathBuf>,
     /// What a LAMMPS data file does not say.
@@ -201,10 +205,15 @@ impl ForceFieldSpec {
                     );
                 }
                 let model = match *format {
-                    "amber" => super::amber::read(&path),
+                    "amber" => super::amber::read(&path, &self.ignored_sections),
                     "gromacs" => {
                         let folders: Vec<PathBuf> = self.include.iter().map(|f| directory.join(f)).collect();
-                        super::gromacs::read_composed(&path, &folders, &self.define, composition)
+                        let settings = super::gromacs::Settings {
+                            folders: &folders,
+                            defines: &self.define,
+                            ignored: &self.ignored_sections,
+                        };
+                        super::gromacs::read_composed(&path, settings, composition)
                     }
                     "lammps" => {
                         let styles = self.lammps_styles.clone().unwrap_or_default();

@@ -36,6 +36,8 @@ struct Defaults {
 /// Everything that is read before molecules are put together.
 struct Topology<'a> {
     lines: &'a Lines,
+    /// Sections that the user leaves out.
+    ignored: &'a [String],
     defaults: Option<Defaults>,
     names: HashMap<String, usize>,
     atom_types: Vec<AtomType>,
@@ -73,18 +75,52 @@ impl<'a> Words<'a> {
         let word = self.word(k)?;
         word.parse().map_err(|_| self.error(format!("expected a whole number, found `{word}`")))
     }
+    /// Refuses words after the first `count`.
+    fn at_most(&self, count: usize) -> Result<(), SpecError> {
+        match self.words.get(count) {
+            None => Ok(()),
+            Some(word) => {
+                Err(self.error(format!("expected {count} entries at most, found `{word}` after them")))
+            }
+        }
+    }
+    /// Refuses numbers after the first `count`, which stand for a perturbed state, unless they repeat the first `count`.
+    fn unperturbed(&self, values: &[f64], count: usize) -> Result<(), SpecError> {
+        let (own, other) = values.split_at(count.min(values.len()));
+        // the multiplicity of a dihedral need not be repeated
+        let repeats = own == other || (count == 3 && other.len() == 2 && own[..2] == *other);
+        if other.is_empty() || repeats {
+            return Ok(());
+        }
+        let message = format!(
+            "{} numbers where {count} are expected: those of a perturbed state (B) are not supported",
+            values.len()
+        );
+        Err(self.error(message).hint("keep one state; a B state that is the same as the A state may stay"))
+    }
     /// The numbers from word `first` on.
     fn reals(&self, first: usize) -> Result<Vec<f64>, SpecError> {
         (first..self.words.len()).map(|k| self.real(k)).collect()
     }
 }
 
+/// What the input says about a topology.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Settings<'a> {
+    /// Folders in which included files are searched, beside that of the topology.
+    pub folders: &'a [PathBuf],
+    /// Names that are defined, such as `FLEXIBLE` or `NAME=value`.
+    pub defines: &'a [String],
+    /// Sections that are left out although they are not known.
+    pub ignored: &'a [String],
+}
+
 /// Reads a topology.
 ///
 /// # Errors
 /// What is wrong or not supported, with file and line.
-pub fn read(path: &Path, folders: &[PathBuf], defines: &[String]) -> Result<MolecularModel, SpecError> {
-    read_composed(path, folders, defines, &Composition::default())
+pub fn read(path: &Path, settings: Settings<'_>) -> Result<MolecularModel, SpecError> {
+    read_composed(path, settings, &Composition::default())
 }
 
 /// Reads a topology for other molecules than its `[ molecules ]` lists.
@@ -93,13 +129,13 @@ pub fn read(path: &Path, folders: &[PathBuf], defines: &[String]) -> Result<Mole
 /// What is wrong or not supported, with file and line; unknown names of molecules.
 pub fn read_composed(
     path: &Path,
-    folders: &[PathBuf],
-    defines: &[String],
+    settings: Settings<'_>,
     composition: &Composition,
 ) -> Result<MolecularModel, SpecError> {
-    let lines = preprocess::read(path, folders, defines)?;
+    let lines = preprocess::read(path, settings.folders, settings.defines)?;
     let mut top = Topology {
         lines: &lines,
+        ignored: settings.ignored,
         defaults: None,
         names: HashMap::new(),
         atom_types: vec![],
@@ -161,8 +197,9 @@ impl<'a> Topology<'a> {
             "system",
             "molecules",
         ];
+        let leave_out = || format!("to leave it out, write ignored_sections = [\"{section}\"]");
         match section {
-            "implicit_genborn_params" => {
+            s if self.ignored.iter().any(|i| i == s) => {
                 self.warnings.push(format!("[ {section} ] of `{}` is not used", at.file.path.display()));
                 Ok(())
             }
@@ -170,10 +207,16 @@ impl<'a> Topology<'a> {
             "position_restraints" => Err(at
                 .error("[ position_restraints ] is not read from topologies")
                 .hint("leave its definition out, and add a [[potential]] with `position_restraint`")),
-            other => Err(at.error(format!("the section [ {other} ] is not supported"))),
+            "implicit_genborn_params" => Err(at
+                .error("[ implicit_genborn_params ] is not read: implicit solvents of GROMACS files are not supported")
+                .hint(leave_out())),
+            other => Err(at.error(format!("the section [ {other} ] is not supported")).hint(leave_out())),
         }
     }
     fn line(&mut self, section: &str, w: &Words<'_>) -> Result<(), SpecError> {
+        if self.ignored.iter().any(|i| i == section) {
+            return Ok(());
+        }
         match section {
             "defaults" => self.read_defaults(w),
             "atomtypes" => self.atom_type(w),
@@ -182,15 +225,17 @@ impl<'a> Topology<'a> {
             "dihedraltypes" => self.dihedral_type(w),
             "cmaptypes" => self.cmap_type(w),
             "moleculetype" => {
+                w.at_most(2)?;
                 let molecule = Molecule::new(w.word(0)?, w.integer(1)? as usize);
                 self.molecules.push(molecule);
                 Ok(())
             }
-            "system" | "implicit_genborn_params" => Ok(()),
+            "system" => Ok(()),
             "molecules" => {
                 let name = w.word(0)?;
                 let kind = self.molecules.iter().position(|m| m.name == name);
                 let kind = kind.ok_or_else(|| w.error(format!("the molecule `{name}` is not defined")))?;
+                w.at_most(2)?;
                 self.system.push((kind, w.integer(1)? as usize));
                 Ok(())
             }
@@ -237,7 +282,11 @@ impl<'a> Topology<'a> {
             fudge_lj: or(3, 1.0)?,
             fudge_qq: or(4, 1.0)?,
         });
-        Ok(())
+        // the power of the repulsion, which only the Buckingham potential could change
+        if or(5, 12.0)? != 12.0 {
+            return Err(w.error("the power of the repulsion must be 12"));
+        }
+        w.at_most(6)
     }
     fn defaults(&self, w: &Words<'_>) -> Result<Defaults, SpecError> {
         self.defaults.ok_or_else(|| w.error("[ defaults ] must come first"))
@@ -255,7 +304,11 @@ impl<'a> Topology<'a> {
         let Some(k) = kind.filter(|k| w.words.len() > k + 2) else {
             return Err(w.error("expected an atom type: name, optional bonded type and number, mass, charge, A or V, two numbers"));
         };
+        w.at_most(k + 3)?;
         let (mut bonded, mut number) = (w.words[0], None);
+        if k > 5 {
+            return Err(w.error(format!("`{}` stands where the mass is expected", w.words[3])));
+        }
         for word in &w.words[1..k - 2] {
             match word.parse::<u8>() {
                 Ok(n) => number = Some(n),
@@ -286,6 +339,7 @@ impl<'a> Topology<'a> {
         if w.integer(2)? != 1 {
             return Err(w.error(format!("function {} of [ {section} ] is not supported", w.words[2])));
         }
+        w.unperturbed(&w.reals(3)?, 2)?;
         let numbers = self.coefficients(rule, [w.real(3)?, w.real(4)?]);
         let table = if section == "pairtypes" { &mut self.pairs_14 } else { &mut self.pairs };
         table.insert((i.min(j), i.max(j)), numbers);

@@ -100,6 +100,7 @@ impl Molecule {
     ) -> Result<Vec<f64>, SpecError> {
         let given = w.reals(atoms.len() + 1)?;
         if given.len() >= count {
+            w.unperturbed(&given, count)?;
             return Ok(given);
         }
         if !given.is_empty() {
@@ -107,7 +108,10 @@ impl Molecule {
         }
         let types = self.types_of(atoms);
         match table.get(&(directed(&types), function)) {
-            Some(values) if values.len() >= count => Ok(values.clone()),
+            Some(values) if values.len() >= count => {
+                w.unperturbed(values, count)?;
+                Ok(values.clone())
+            }
             Some(values) => Err(w.error(format!(
                 "the types {} have {} parameters instead of {count}",
                 types.join(" "),
@@ -128,6 +132,10 @@ impl Molecule {
             "dihedrals" => self.dihedral(top, w),
             "cmap" => {
                 let [a, b, c, d, e] = self.indices::<5>(w, 0)?;
+                if w.integer(5)? != 1 {
+                    return Err(w.error(format!("function {} of [ cmap ] is not supported", w.words[5])));
+                }
+                w.at_most(6)?;
                 let key = self.types_of(&[a, b, c, d, e]).into_iter().map(str::to_owned).collect();
                 self.terms.cmaps.push(([a, b, c, d, b, c, d, e], top.cmap(w, key)?));
                 Ok(())
@@ -148,6 +156,7 @@ impl Molecule {
             "settles" => {
                 let o = self.index(w, 0)?;
                 let (oh, hh) = (NM * w.real(2)?, NM * w.real(3)?);
+                w.at_most(4)?;
                 if o as usize + 2 >= self.len() {
                     return Err(w.error("[ settles ] needs an oxygen atom followed by two hydrogen atoms"));
                 }
@@ -186,6 +195,14 @@ impl Molecule {
         }
         let or = |k: usize, default: f64| if w.words.len() > k { w.real(k) } else { Ok(default) };
         let mass = or(7, of_type.mass)?;
+        let charge = or(6, of_type.charge)?;
+        w.at_most(11)?;
+        let other = w.words.get(8).map(|name| top.type_of(w, name)).transpose()?;
+        if other.is_some_and(|t| t != kind) || or(9, charge)? != charge || or(10, mass)? != mass {
+            return Err(w
+                .error("the perturbed state (B) of this atom is another, which is not supported")
+                .hint("keep one state; a B state that is the same as the A state may stay"));
+        }
         let symbol = top.symbol(of_type, mass);
         self.atoms.push(Atom {
             kind,
@@ -193,7 +210,7 @@ impl Molecule {
             symbol,
             name: name.to_owned(),
             residue: self.residues.len() - 1,
-            charge: or(6, of_type.charge)?,
+            charge,
             mass,
         });
         Ok(())
@@ -219,8 +236,13 @@ impl Molecule {
         let place = format!("`{}`, line {}", w.file.path.display(), w.line);
         let (numbers, charges) = match (w.integer(2)?, w.words.len()) {
             (1, 3) => (None, None),
-            (1, _) => (Some(top.coefficients(rule, [w.real(3)?, w.real(4)?])), None),
+            (1, _) => {
+                let numbers = [w.real(3)?, w.real(4)?];
+                w.unperturbed(&w.reals(3)?, 2)?;
+                (Some(top.coefficients(rule, numbers)), None)
+            }
             (2, _) => {
+                w.at_most(8)?;
                 let charges = w.real(3)? * w.real(4)? * w.real(5)?;
                 (Some(top.coefficients(rule, [w.real(6)?, w.real(7)?])), Some(charges))
             }
@@ -264,6 +286,7 @@ impl Molecule {
             if p.len() < count {
                 return Err(w.error(format!("the types have {} parameters instead of {count}", p.len())));
             }
+            w.unperturbed(&p, count)?;
             let (form, improper) = types::dihedral(function, &p).map_err(|e| w.error(e))?;
             let list = if improper { &mut self.terms.impropers } else { &mut self.terms.dihedrals };
             list.push((atoms, form));
@@ -277,6 +300,7 @@ impl Molecule {
             "virtual_sites2" => {
                 let parents = self.indices::<2>(w, 1)?;
                 let a = w.real(4)?;
+                w.at_most(5)?;
                 match w.integer(3)? {
                     1 => SiteKind::TwoAverage { parents, weights: [1.0 - a, a] },
                     f => return Err(unsupported(f)),
@@ -285,6 +309,7 @@ impl Molecule {
             "virtual_sites3" => {
                 let parents = self.indices::<3>(w, 1)?;
                 let (a, b) = (w.real(5)?, w.real(6)?);
+                w.at_most(if w.integer(4)? == 4 { 8 } else { 7 })?;
                 let local = |x: [f64; 3], y: [f64; 3], position: [f64; 3]| SiteKind::LocalCoordinates {
                     parents: parents.to_vec(),
                     origin: vec![1.0, 0.0, 0.0],
