@@ -285,6 +285,7 @@ impl Structure {
             return Err(SpecError::new("", format!("the structure has masses, but none for `{species}`"))
                 .hint("take a file without masses and give them by species in `masses`"));
         }
+        self.forget_names();
         for &a in atoms {
             let a = a as usize;
             self.symbols[a] = species.to_owned();
@@ -306,6 +307,7 @@ impl Structure {
                 atoms.binary_search(&(k - 1)).is_err()
             });
         }
+        self.forget_names();
         without(&mut self.symbols, atoms);
         without(&mut self.positions, atoms);
         for column in [&mut self.masses, &mut self.charges].into_iter().flatten() {

@@ -68,13 +68,13 @@ impl IonsSpec {
     pub(crate) fn names(&self) -> [&str; 2] {
         [self.cation.as_deref().unwrap_or("Na"), self.anion.as_deref().unwrap_or("Cl")]
     }
-    /// How many of each ion there must be; errors are relative to `ions`.
+    /// How many of each ion there must be, and how many formula units of salt are among them; errors are relative to `ions`.
     pub(crate) fn numbers(
         &self,
         ions: &[Ion; 2],
         net: Option<f64>,
         solvent_volume: f64,
-    ) -> Result<[usize; 2], SpecError> {
+    ) -> Result<([usize; 2], usize), SpecError> {
         let plus = whole("cation", ions[0].charge)?;
         let minus = whole("anion", -ions[1].charge)?;
         for (key, n, what) in [("cation", plus, "positive"), ("anion", minus, "negative")] {
@@ -100,9 +100,11 @@ impl IonsSpec {
             }
             None => 0.0,
         };
-        numbers(net, plus, minus, salt.min(1e8) as i64).ok_or_else(|| {
+        let salt = salt.min(1e8) as i64;
+        let ions = numbers(net, plus, minus, salt).ok_or_else(|| {
             SpecError::new("", "no numbers of these ions make the system neutral").hint("choose other ions")
-        })
+        })?;
+        Ok((ions, salt as usize))
     }
     /// Solvent molecules that become ions, in random order: far enough from each other and from the structure.
     pub(crate) fn places(

@@ -24,16 +24,18 @@ pub enum WaterModel {
     Tip4p2005,
     /// TIP4P/Ice: the site at 0.1577 Å.
     Tip4pIce,
+    /// TIP5P: TIP3P with two sites 0.7 Å from the oxygen, where its lone pairs are.
+    Tip5p,
     /// OPC: 0.8724 Å, 103.6 degrees, the site at 0.1594 Å.
     Opc,
 }
 
 impl WaterModel {
-    /// Bond length, angle in degrees, distance of the massless site from the oxygen.
+    /// Bond length, angle in degrees, distance of a massless site on the bisector from the oxygen.
     fn geometry(self) -> (f64, f64, Option<f64>) {
         match self {
             Self::Spc | Self::Spce => (1.0, 109.471_220_634_490_7, None),
-            Self::Tip3p => (0.9572, 104.52, None),
+            Self::Tip3p | Self::Tip5p => (0.9572, 104.52, None),
             Self::Tip4p => (0.9572, 104.52, Some(0.15)),
             Self::Tip4pEw => (0.9572, 104.52, Some(0.125)),
             Self::Tip4p2005 => (0.9572, 104.52, Some(0.1546)),
@@ -51,6 +53,12 @@ impl WaterModel {
         if let Some(d) = site {
             symbols.push(SITE.to_owned());
             positions.push(Vec3::z() * d);
+        }
+        if self == Self::Tip5p {
+            // half the tetrahedral angle, behind the oxygen
+            let (sin, cos) = (0.5 * (-1.0f64 / 3.0).acos()).sin_cos();
+            symbols.extend([SITE.to_owned(), SITE.to_owned()]);
+            positions.extend([1.0, -1.0].map(|side| 0.7 * Vec3::new(0.0, side * sin, -cos)));
         }
         Template { symbols, positions }
     }
@@ -177,12 +185,19 @@ mod tests {
             (WaterModel::Tip3p, 0.9572, 104.52, None),
             (WaterModel::Tip4p2005, 0.9572, 104.52, Some(0.1546)),
             (WaterModel::Opc, 0.8724, 103.6, Some(0.1594)),
+            (WaterModel::Tip5p, 0.9572, 104.52, Some(0.7)),
         ] {
             let t = model.template();
             let (a, b) = (t.positions[1] - t.positions[0], t.positions[2] - t.positions[0]);
             assert!((a.norm() - bond).abs() < 1e-12 && (b.norm() - bond).abs() < 1e-12);
             assert!((a.angle(&b).to_degrees() - angle).abs() < 2e-3, "{model:?}");
-            assert_eq!(t.positions.get(3).map(|m| m.norm()), site);
+            let near = |d: Option<f64>| (d.unwrap_or(0.0) - site.unwrap_or(0.0)).abs() < 1e-12;
+            assert!(near(t.positions.get(3).map(|m| m.norm())), "{model:?}");
+            if let Some(second) = t.positions.get(4) {
+                // the tetrahedral angle between the lone pairs, which stand across the plane of the atoms
+                assert!((t.positions[3].angle(second).to_degrees() - 109.471_220_634).abs() < 1e-6);
+                assert!(second.y < 0.0 && second.z < 0.0 && t.positions[3].y > 0.0);
+            }
             assert!((t.mass() - 18.015).abs() < 1e-2);
         }
     }

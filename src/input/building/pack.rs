@@ -54,6 +54,9 @@ pub struct PackedSpec {
 /// Steps after which molecules that are still caught are put elsewhere, and how often.
 const STEPS: usize = 400;
 const ROUNDS: usize = 20;
+/// A molecule nearer to an atom that was there than this share of the contact is put elsewhere, so many times.
+const BURIED: f64 = 0.9;
+const TRIES: usize = 50;
 
 impl PackSpec {
     /// The structure with the molecules added; returns names and numbers of them. Errors are relative to `pack`.
@@ -197,10 +200,14 @@ struct Body {
     spin: Vec3,
     force: Vec3,
     torque: Vec3,
+    /// Sum of the squared depths of its overlaps; forces may cancel where it is caught between atoms.
+    overlap: f64,
+    /// True when it sits among atoms that were there.
+    buried: bool,
 }
 
 /// Molecules on their way to places without overlap.
-struct Packing {
+pub(super) struct Packing {
     cell: Cell,
     contact: Contact,
     positions: Vec<Vec3>,
@@ -218,7 +225,7 @@ struct State {
 }
 
 impl Packing {
-    fn new(around: &Structure, contact: Contact) -> Self {
+    pub fn new(around: &Structure, contact: Contact) -> Self {
         Self {
             cell: around.cell.clone(),
             contact,
@@ -229,23 +236,29 @@ impl Packing {
         }
     }
     fn add(&mut self, template: &Template, random: &mut Sequence) {
-        let (first, n) = (self.positions.len(), template.positions.len());
-        let square: f64 = template.positions.iter().map(|r| r.norm_squared()).sum::<f64>() / n as f64;
-        self.positions.extend_from_slice(&template.positions);
-        self.kinds.extend(template.symbols.iter().map(|s| Kind::of(s)));
+        self.put(&template.symbols, &template.positions, Vec3::zeros());
+        self.place(self.bodies.len() - 1, random);
+    }
+    /// Adds a molecule where it is, to be turned about `center`.
+    pub fn put(&mut self, symbols: &[String], positions: &[Vec3], center: Vec3) {
+        let (first, n) = (self.positions.len(), positions.len());
+        let square: f64 = positions.iter().map(|r| (r - center).norm_squared()).sum::<f64>() / n as f64;
+        self.positions.extend_from_slice(positions);
+        self.kinds.extend(symbols.iter().map(|s| Kind::of(s)));
         self.owner.extend(std::iter::repeat_n(Some(self.bodies.len() as u32), n));
         let zero = Vec3::zeros();
         self.bodies.push(Body {
             first,
             end: first + n,
-            center: zero,
+            center,
             inertia: square * (2.0 / 3.0),
             velocity: zero,
             spin: zero,
             force: zero,
             torque: zero,
+            overlap: 0.0,
+            buried: false,
         });
-        self.place(self.bodies.len() - 1, random);
     }
     /// Puts a body anywhere.
     fn place(&mut self, k: usize, random: &mut Sequence) {
@@ -261,6 +274,7 @@ impl Packing {
     fn forces(&mut self, list: &NeighborList) -> State {
         for b in &mut self.bodies {
             (b.force, b.torque) = (Vec3::zeros(), Vec3::zeros());
+            (b.overlap, b.buried) = (0.0, false);
         }
         let mut state = State { energy: 0.0, worst: None };
         for (row, &center) in list.centers().iter().enumerate() {
@@ -292,6 +306,10 @@ impl Packing {
                 let direction =
                     if distance > 1e-9 { d / distance } else { Vec3::x() * if i < j { 1.0 } else { -1.0 } };
                 let body = &mut self.bodies[owner as usize];
+                if distance < wanted {
+                    body.overlap += (wanted - distance).powi(2);
+                    body.buried |= self.owner[j].is_none() && distance < BURIED * wanted;
+                }
                 let f = direction * -depth;
                 body.force += f;
                 body.torque += (self.positions[i] - body.center).cross(&f);
@@ -318,55 +336,92 @@ impl Packing {
             }
         }
     }
+    /// Puts the bodies that sit among atoms that were there into other places: in a crystal no force would drive them out.
+    fn unbury(&mut self, system: &System, list: &mut NeighborList, random: &mut Sequence) {
+        if self.owner.first().is_none_or(Option::is_some) {
+            return;
+        }
+        for _ in 0..TRIES {
+            list.update(system, &self.positions, &self.cell);
+            self.forces(list);
+            let buried: Vec<usize> = (0..self.bodies.len()).filter(|&k| self.bodies[k].buried).collect();
+            if buried.is_empty() {
+                return;
+            }
+            buried.into_iter().for_each(|k| self.place(k, random));
+        }
+    }
+    fn list(&self) -> (System, NeighborList) {
+        list_of(&self.positions, &self.cell, 1.03 * self.contact.heavy, 1.0)
+    }
+    /// Moves bodies from where they are; returns the worst pair that stays too close, with overlaps up to date.
+    fn descend(&mut self, system: &System, list: &mut NeighborList) -> Option<(f64, f64)> {
+        let (mut dt, mut mixing, mut downhill) = (0.1, 0.1, 0);
+        for b in &mut self.bodies {
+            (b.velocity, b.spin) = (Vec3::zeros(), Vec3::zeros());
+        }
+        for _ in 0..STEPS {
+            list.update(system, &self.positions, &self.cell);
+            self.forces(list).worst?;
+            let (mut power, mut ff, mut vv) = (0.0, 0.0, 0.0);
+            for b in &self.bodies {
+                power += b.force.dot(&b.velocity) + b.torque.dot(&b.spin);
+                ff += b.force.norm_squared() + b.torque.norm_squared() / b.inertia.max(1e-6);
+                vv += b.velocity.norm_squared() + b.spin.norm_squared() * b.inertia;
+            }
+            if power > 0.0 {
+                let scale = if ff > 0.0 { mixing * (vv / ff).sqrt() } else { 0.0 };
+                for b in &mut self.bodies {
+                    b.velocity = b.velocity * (1.0 - mixing) + b.force * scale;
+                    b.spin = b.spin * (1.0 - mixing) + b.torque * (scale / b.inertia.max(1e-6));
+                }
+                downhill += 1;
+                if downhill > 5 {
+                    dt = f64::min(dt * 1.1, 0.7);
+                    mixing *= 0.99;
+                }
+            } else {
+                (dt, mixing, downhill) = (f64::max(0.5 * dt, 0.02), 0.1, 0);
+                for b in &mut self.bodies {
+                    (b.velocity, b.spin) = (Vec3::zeros(), Vec3::zeros());
+                }
+            }
+            self.advance(dt);
+        }
+        list.update(system, &self.positions, &self.cell);
+        self.forces(list).worst
+    }
+    /// Pushes the bodies apart and takes those out that stay too close to others, worst first: their places, none where they went.
+    pub fn settle(mut self) -> Vec<Option<Vec<Vec3>>> {
+        let (system, mut list) = self.list();
+        let mut gone = vec![false; self.bodies.len()];
+        let mut worst = self.descend(&system, &mut list);
+        while worst.is_some() {
+            let most = (0..self.bodies.len())
+                .max_by(|a, b| self.bodies[*a].overlap.total_cmp(&self.bodies[*b].overlap).then(b.cmp(a)));
+            let Some(k) = most.filter(|&k| self.bodies[k].overlap > 0.0) else { break };
+            gone[k] = true;
+            // what has no size overlaps nothing
+            let body = &self.bodies[k];
+            self.kinds[body.first..body.end].fill(Kind::Site);
+            worst = self.forces(&list).worst;
+        }
+        let place = |(k, b): (usize, &Body)| (!gone[k]).then(|| self.positions[b.first..b.end].to_vec());
+        self.bodies.iter().enumerate().map(place).collect()
+    }
     /// Moves all bodies until no pair is too close; the worst pair where that fails.
     fn relax(&mut self, random: &mut Sequence) -> Result<(), (f64, f64)> {
-        let (system, mut list) = list_of(&self.positions, &self.cell, 1.03 * self.contact.heavy, 1.0);
+        let (system, mut list) = self.list();
         let mut last = (0.0, 0.0);
         for _ in 0..ROUNDS {
-            let (mut dt, mut mixing, mut downhill) = (0.1, 0.1, 0);
-            for b in &mut self.bodies {
-                (b.velocity, b.spin) = (Vec3::zeros(), Vec3::zeros());
+            self.unbury(&system, &mut list, random);
+            match self.descend(&system, &mut list) {
+                None => return Ok(()),
+                Some(worst) => last = worst,
             }
-            for _ in 0..STEPS {
-                list.update(&system, &self.positions, &self.cell);
-                match self.forces(&list).worst {
-                    None => return Ok(()),
-                    Some(worst) => last = worst,
-                }
-                let (mut power, mut ff, mut vv) = (0.0, 0.0, 0.0);
-                for b in &self.bodies {
-                    power += b.force.dot(&b.velocity) + b.torque.dot(&b.spin);
-                    ff += b.force.norm_squared() + b.torque.norm_squared() / b.inertia.max(1e-6);
-                    vv += b.velocity.norm_squared() + b.spin.norm_squared() * b.inertia;
-                }
-                if power > 0.0 {
-                    let scale = if ff > 0.0 { mixing * (vv / ff).sqrt() } else { 0.0 };
-                    for b in &mut self.bodies {
-                        b.velocity = b.velocity * (1.0 - mixing) + b.force * scale;
-                        b.spin = b.spin * (1.0 - mixing) + b.torque * (scale / b.inertia.max(1e-6));
-                    }
-                    downhill += 1;
-                    if downhill > 5 {
-                        dt = f64::min(dt * 1.1, 0.7);
-                        mixing *= 0.99;
-                    }
-                } else {
-                    (dt, mixing, downhill) = (f64::max(0.5 * dt, 0.02), 0.1, 0);
-                    for b in &mut self.bodies {
-                        (b.velocity, b.spin) = (Vec3::zeros(), Vec3::zeros());
-                    }
-                }
-                self.advance(dt);
-            }
-            // the most caught tenth of the bodies that are pushed starts anew elsewhere
-            list.update(&system, &self.positions, &self.cell);
-            if self.forces(&list).worst.is_none() {
-                return Ok(());
-            }
-            let mut caught: Vec<usize> = (0..self.bodies.len())
-                .filter(|&k| self.bodies[k].force.norm() + self.bodies[k].torque.norm() > 1e-3)
-                .collect();
-            let load = |k: usize| self.bodies[k].force.norm() + self.bodies[k].torque.norm();
+            // of the bodies that overlap, the tenth that does most starts anew elsewhere
+            let load = |k: usize| self.bodies[k].overlap;
+            let mut caught: Vec<usize> = (0..self.bodies.len()).filter(|&k| load(k) > 0.0).collect();
             caught.sort_by(|a, b| load(*b).total_cmp(&load(*a)).then(a.cmp(b)));
             caught.truncate(caught.len().div_ceil(10).max(1));
             for k in caught {
@@ -456,6 +511,28 @@ pub(crate) mod tests {
             }
         };
         assert!(closest(&s, molecule, Contact { heavy: 2.6 }) >= 1.0);
+    }
+
+    /// In the voids of a close-packed crystal the forces on an atom cancel.
+    #[test]
+    fn nothing_stays_within_a_crystal() {
+        let a = 4.08;
+        let mut gold = Structure::empty(Cell::orthorhombic(4.0 * a, 4.0 * a, 2.0 * a + 25.0).unwrap());
+        for k in 0..4 * 4 * 2 {
+            let corner = Vec3::new(f64::from(k % 4), f64::from(k / 4 % 4), f64::from(k / 16));
+            for b in [[0.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.5, 0.0, 0.5], [0.0, 0.5, 0.5]] {
+                gold.push("Au", a * (corner + Vec3::from(b)));
+            }
+        }
+        let (n, top) = (gold.len(), 1.5 * a);
+        for seed in 0..4 {
+            let around = Some(gold.clone());
+            let s = pack("molecules = [{ species = 'Ar', count = 1 }]", around, seed).unwrap();
+            assert!(s.cell.wrap(&s.positions[n]).0.z > top, "{}", s.positions[n]);
+        }
+        let s = pack("molecules = [{ water = 'spce', count = 100 }]", Some(gold), 1).unwrap();
+        let molecule = |i: usize| if i < n { 0 } else { 1 + (i - n) / 3 };
+        assert!(closest(&s, molecule, Contact { heavy: 2.4 }) >= 1.0);
     }
 
     #[test]

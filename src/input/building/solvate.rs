@@ -2,7 +2,7 @@
 use super::alloy::Draw;
 use super::ions::{Ion, IonsSpec};
 use super::molecule::{Contact, Kind, MoleculeSource, Template, WaterModel};
-use super::pack::{PackSpec, PackedSpec, contact, list_of};
+use super::pack::{PackSpec, PackedSpec, Packing, contact, list_of};
 use crate::input::checks::{check_count, positive};
 use crate::input::structure::Structure;
 use caloron_engine::quantity::{Density, Length};
@@ -200,12 +200,7 @@ impl SolvateSpec {
         let atoms = structure.cell.volume() / per_molecule * template.symbols.len() as f64;
         check_count(if self.padding.is_some() { "padding" } else { "" }, atoms as u64)?;
         let mut molecules = fill(&structure.cell, &tile);
-        let keep = without_overlap(structure, &template, &molecules, contact);
-        let mut k = 0;
-        molecules.retain(|_| {
-            k += 1;
-            keep[k - 1]
-        });
+        fit(structure, &template, &mut molecules, contact);
         if molecules.is_empty() {
             return Err(SpecError::new("", "no solvent molecule finds a place in the cell")
                 .hint("choose a larger `padding` or cell"));
@@ -221,16 +216,17 @@ impl SolvateSpec {
                 ion(anion).map_err(|e| e.within("anion")).map_err(within)?,
             ];
             let volume = per_molecule * molecules.len() as f64;
-            let [plus, minus] = spec.numbers(&kinds, net, volume).map_err(within)?;
+            let ([plus, minus], salt) = spec.numbers(&kinds, net, volume).map_err(within)?;
             let anchors: Vec<Vec3> = molecules.iter().map(|m| m[0]).collect();
             let order = Draw { streams: Streams { seed }, use_of_seed: 1 << 32 }
                 .of((0..anchors.len() as u32).collect(), anchors.len());
             let places = spec.places(&order, &anchors, structure, plus + minus).map_err(within)?;
             let at = |list: &[u32]| list.iter().map(|&m| anchors[m as usize]).collect::<Vec<_>>();
             let [cations, anions] = [at(&places[..plus]), at(&places[plus..])];
-            let concentration = plus.min(minus) as f64 / volume * 1e27 / caloron_engine::units::AVOGADRO;
+            let concentration = salt as f64 / volume * 1e27 / caloron_engine::units::AVOGADRO;
             notes.push(format!(
-                "{plus} {} and {minus} {}: {concentration:.3} mol/L of salt in the volume of the solvent",
+                "{plus} {} and {minus} {}: {salt} formula units of salt, which are {concentration:.3} mol/L in the volume of the \
+                 solvent, beside those that neutralise",
                 kinds[0].symbol, kinds[1].symbol
             ));
             let mut gone = places;
@@ -291,14 +287,12 @@ fn fill(cell: &Cell, tile: &Tile) -> Vec<Vec<Vec3>> {
     out
 }
 
-/// Which molecules keep their distance from the structure, and from each other where the cell joins what the solvent does not
-/// know to be neighbours; of two such molecules the first stays.
-fn without_overlap(
-    structure: &Structure,
-    template: &Template,
-    molecules: &[Vec<Vec3>],
-    contact: Contact,
-) -> Vec<bool> {
+/// Farthest from a molecule at the seam that others make room for it, Å.
+const ROOM: f64 = 5.0;
+
+/// Takes out the molecules that are too close to the structure, and pushes those apart that the cell makes neighbours without the
+/// solvent knowing it, together with what is around them: the solvent keeps its density there.
+fn fit(structure: &Structure, template: &Template, molecules: &mut Vec<Vec<Vec3>>, contact: Contact) {
     let (n, size) = (structure.len(), template.symbols.len());
     let fixed: Vec<Kind> = structure.symbols.iter().map(|s| Kind::of(s)).collect();
     let kinds: Vec<Kind> = template.symbols.iter().map(|s| Kind::of(s)).collect();
@@ -307,7 +301,7 @@ fn without_overlap(
     let (_, list) = list_of(&all, &structure.cell, contact.heavy, 0.0);
     let kind = |i: usize| if i < n { fixed[i] } else { kinds[(i - n) % size] };
     let mut keep = vec![true; molecules.len()];
-    let mut rivals: Vec<[usize; 2]> = Vec::new();
+    let mut at_seam = vec![false; molecules.len()];
     for (row, &center) in list.centers().iter().enumerate() {
         let i = list.atom(center);
         if i < n {
@@ -323,22 +317,60 @@ fn without_overlap(
             let a = (i - n) / size;
             if j < n {
                 keep[a] = false;
-                continue;
-            }
-            let b = (j - n) / size;
-            // neighbours within the solvent as it is
-            if (all[j] - all[i] - d).norm_squared() > 1e-6 {
-                rivals.push([a.min(b), a.max(b)]);
+            } else if (all[j] - all[i] - d).norm_squared() > 1e-6 {
+                // no neighbours within the solvent as it is
+                at_seam[a] = true;
             }
         }
     }
-    rivals.sort_unstable();
-    for [a, b] in rivals {
-        if keep[a] && keep[b] {
-            keep[b] = false;
+    let flags: Vec<bool> = keep.iter().zip(&at_seam).filter(|(k, _)| **k).map(|(_, s)| *s).collect();
+    let mut k = 0;
+    molecules.retain(|_| {
+        k += 1;
+        keep[k - 1]
+    });
+    if flags.iter().any(|s| *s) {
+        close_seam(structure, template, molecules, &flags, contact);
+    }
+}
+
+fn close_seam(
+    structure: &Structure,
+    template: &Template,
+    molecules: &mut Vec<Vec<Vec3>>,
+    at_seam: &[bool],
+    contact: Contact,
+) {
+    let anchors: Vec<Vec3> = molecules.iter().map(|m| m[0]).collect();
+    let (_, list) = list_of(&anchors, &structure.cell, ROOM, 0.0);
+    let mut moves = at_seam.to_vec();
+    for (row, &center) in list.centers().iter().enumerate() {
+        if at_seam[list.atom(center)] {
+            list.row(row).iter().for_each(|&s| moves[list.atom(s)] = true);
         }
     }
-    keep
+    let mut around = structure.clone();
+    for (m, _) in molecules.iter().zip(&moves).filter(|(_, moves)| !**moves) {
+        around.extend(&template.symbols, m);
+    }
+    let mut packing = Packing::new(&around, contact);
+    for (m, _) in molecules.iter().zip(&moves).filter(|(_, moves)| **moves) {
+        let center = m.iter().sum::<Vec3>() / m.len() as f64;
+        packing.put(&template.symbols, m, center);
+    }
+    let mut places = packing.settle().into_iter();
+    let mut k = 0;
+    molecules.retain_mut(|m| {
+        k += 1;
+        if !moves[k - 1] {
+            return true;
+        }
+        match places.next().flatten() {
+            Some(place) => *m = place,
+            None => return false,
+        }
+        true
+    });
 }
 
 #[cfg(test)]
@@ -380,9 +412,9 @@ mod tests {
             // the structure lies in the middle, the padding from every face of the cube
             let n = done.molecules[0].2;
             assert_eq!(s.len(), 6 + 3 * n);
-            // about 30 Å³ for each molecule beside the structure's own volume and the seam
-            let density = n as f64 / s.cell.volume();
-            assert!(density > 0.0275 && density < 0.0335, "{shape} {density}");
+            // 29.97 Å³ for each molecule, and about 190 Å³ that the structure takes with its contacts
+            let density = n as f64 * 29.97 / (s.cell.volume() - 190.0);
+            assert!((density - 1.0).abs() < 0.02, "{shape} {density}");
             let molecule = |i: usize| if i < 6 { 0 } else { i / 3 };
             let across = closest(&s, molecule, Contact { heavy: 2.4 });
             assert!(across > 0.9, "{shape} {across}");
@@ -397,6 +429,25 @@ mod tests {
         }
     }
 
+    /// The seam of the box is as dense as the rest, whatever its edge.
+    #[test]
+    fn boxes_without_a_structure_have_the_density_of_water() {
+        for edge in [17.0, 25.0, 30.0, 37.28] {
+            let mut s = Structure::empty(Cell::orthorhombic(edge, edge, edge).unwrap());
+            s.push("Ar", Vec3::zeros());
+            let done =
+                spec("water = 'spce'").apply(&mut s, 1, Path::new(""), &mut vec![], None, ion).unwrap();
+            let n = done.molecules[0].2;
+            // 0.997 g/cm³, less the volume of the contacts of an atom
+            let wanted = (edge.powi(3) - 58.0) * 0.997 / (18.015_28 * 1.660_539_066_6);
+            println!("{edge} Å: {n} molecules, {wanted:.1} at the density of the liquid");
+            assert!((n as f64 / wanted - 1.0).abs() < 0.02, "{edge}: {n} {wanted}");
+            let molecule = |i: usize| if i == 0 { 0 } else { 1 + (i - 1) / 3 };
+            let ratio = closest(&s, molecule, Contact { heavy: 2.4 });
+            assert!(ratio > 0.95, "{edge}: {ratio}");
+        }
+    }
+
     #[test]
     fn ions_are_counted_and_apart() {
         let text = "water = 'tip3p'\npadding = '12 Å'\nions = { concentration = '0.5 mol/L', cation = 'Mg' }";
@@ -407,6 +458,8 @@ mod tests {
         let volume = (w + plus + minus) as f64 * 29.97;
         let wanted = 0.5 * volume * 6.022e23 * 1e-27;
         assert!((plus as f64 - 2.0 - wanted).abs() <= 0.6, "{plus} {wanted}");
+        let salt = plus - 2;
+        assert!(done.notes[0].contains(&format!("{salt} formula units of salt")), "{:?}", done.notes);
         assert_eq!(s.len(), 6 + 3 * w + plus + minus);
         assert!(s.symbols[s.len() - minus..].iter().all(|x| x == "Cl"));
         let ions: Vec<usize> = (s.len() - plus - minus..s.len()).collect();
