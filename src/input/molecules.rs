@@ -70,6 +70,9 @@ pub(crate) struct Molecules<'a> {
     pub units: UnitSystem,
 }
 
+/// Smallest share of its mass that an atom may keep which gives mass to its hydrogens; that of methyl carbon at 4 u is 0.25.
+const LIGHTEST: f64 = 0.1;
+
 impl Molecules<'_> {
     /// Connects the atoms of a system by what a force-field file says (`parts`) and the input adds: molecules become
     /// whole, virtual sites take their places, positions meet the constraints. Errors are relative to `[system]`.
@@ -92,7 +95,8 @@ impl Molecules<'_> {
                 .push(format!("{} atoms were moved by lattice vectors to make molecules whole", whole.moved));
         }
         if let Some(mass) = self.hydrogen_mass {
-            let masses = self.repartition(&first, system, mass).map_err(|e| e.within("hydrogen_mass"))?;
+            let masses =
+                self.repartition(&first, system, mass, notes).map_err(|e| e.within("hydrogen_mass"))?;
             system.set_masses(masses);
         }
         if let Some(spec) = self.constraints {
@@ -178,6 +182,7 @@ impl Molecules<'_> {
         topology: &Topology,
         system: &System,
         mass: Quantity<Mass>,
+        notes: &mut Vec<String>,
     ) -> Result<Vec<f64>, SpecError> {
         let mass = mass.internal();
         if !(mass > 0.0 && mass.is_finite()) {
@@ -186,6 +191,7 @@ impl Molecules<'_> {
         needs_bonds(topology)?;
         let mut masses = system.masses().to_vec();
         let mut changed = 0;
+        let mut lightened = std::collections::BTreeSet::new();
         for Bond { atoms: [i, j], .. } in topology.bonds() {
             let (i, j) = (*i as usize, *j as usize);
             let (h, heavy) = match (is_hydrogen(system, i), is_hydrogen(system, j)) {
@@ -202,18 +208,33 @@ impl Molecules<'_> {
             masses[heavy] -= added;
             masses[h] = mass;
             changed += 1;
-            if masses[heavy] < mass {
+            lightened.insert(heavy);
+        }
+        for &heavy in &lightened {
+            if masses[heavy] < LIGHTEST * system.masses()[heavy] {
                 let message = format!(
-                    "atom {heavy} ({}) would be left with {:.3} u, less than its hydrogens",
+                    "atom {heavy} ({}) would be left with {:.3} of its {:.3} u",
                     system.symbol(heavy),
-                    masses[heavy]
+                    masses[heavy],
+                    system.masses()[heavy]
                 );
                 return Err(SpecError::new("", message).hint("use a smaller mass; 3 u to 4 u is usual"));
             }
         }
         if changed == 0 {
-            return Err(SpecError::new("", "no hydrogen is bonded to a heavier atom outside of water")
-                .hint("leave `hydrogen_mass` out"));
+            notes.push(
+                "no hydrogen is bonded to a heavier atom outside of water: `hydrogen_mass` changes nothing"
+                    .into(),
+            );
+        }
+        let lighter = lightened.iter().filter(|a| masses[**a] < mass);
+        if let Some(least) = lighter.clone().min_by(|a, b| masses[**a].total_cmp(&masses[**b])) {
+            notes.push(format!(
+                "{} atoms are lighter than the hydrogens they gave mass to; the lightest, atom {least} ({}), is left with {:.3} u",
+                lighter.count(),
+                system.symbol(*least),
+                masses[*least]
+            ));
         }
         Ok(masses)
     }
