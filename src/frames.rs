@@ -26,6 +26,11 @@ pub fn set_names(frame: &mut Frame, system: &System) {
         let numbers = (0..system.len()).filter_map(|i| topology.residue(i).map(|r| r.number)).collect();
         frame.arrays.insert("residuenames", Array::texts(names));
         frame.arrays.insert("residuenumbers", Array::ints(numbers));
+        let chain = |i| topology.residue(i).map_or("", |r| r.chain.as_str());
+        if (0..system.len()).any(|i| !chain(i).is_empty()) {
+            let all = (0..system.len()).map(|i| if chain(i).is_empty() { "-" } else { chain(i) }.to_owned());
+            frame.arrays.insert("chainids", Array::texts(all.collect()));
+        }
     }
 }
 

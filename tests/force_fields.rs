@@ -71,6 +71,82 @@ fn energies_of_files_of_every_program_are_those_of_openmm() {
     assert!((a - b).abs() < 1e-9 * a.abs(), "{a} from the system, {b} from the topology");
 }
 
+/// A dipeptide with heavy hydrogen: its methyl carbons become lighter than their hydrogens, as in other programs.
+#[test]
+fn methyl_groups_give_mass_to_their_hydrogens() {
+    let (Some(structure), Some(topology)) =
+        (path("amber_ala_vacuum.inpcrd"), path("amber_ala_vacuum.prmtop"))
+    else {
+        return;
+    };
+    let folder = Folder::new("ff-hmr");
+    let attempt = |system: &str| {
+        let text = format!(
+            "[system]\n{system}\n[[stage]]\nname = \"go\"\nsteps = 5\n[stage.nve]\ntimestep = \"4 fs\"\n"
+        );
+        let input = folder.write("hmr.toml", &text);
+        caloron().arg("check").arg(&input).output().unwrap()
+    };
+    let dipeptide = |mass: &str| {
+        attempt(&format!(
+            "structure = \"{structure}\"\nforce_field = {{ amber = \"{topology}\", electrostatics = \"no_cutoff\" }}\nconstraints = {{ \
+             bonds = \"hydrogen\" }}\nhydrogen_mass = \"{mass}\""
+        ))
+    };
+    let done = dipeptide("4 u");
+    let said = stdout(&done) + &stderr(&done);
+    assert!(done.status.success(), "{said}");
+    assert!(said.contains("3 atoms are lighter than the hydrogens") && said.contains("3.0"), "{said}");
+    let refused = dipeptide("5 u");
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(stderr(&refused).contains("would be left with 0.0"), "{}", stderr(&refused));
+    let (Some(box_of_water), Some(system)) =
+        (path("water_spce.state.xml.gz"), path("water_spce.system.xml.gz"))
+    else {
+        return;
+    };
+    let water = attempt(&format!(
+        "structure = \"{box_of_water}\"\nforce_field = {{ openmm = \"{system}\" }}\nhydrogen_mass = \"4 u\""
+    ));
+    let said = stdout(&water) + &stderr(&water);
+    assert!(water.status.success() && said.contains("`hydrogen_mass` changes nothing"), "{said}");
+}
+
+/// Names of atoms and residues come from the topology, or from the structure file where the force field has none.
+#[test]
+fn names_reach_the_results() {
+    let folder = Folder::new("ff-names");
+    let cases = [
+        ("amber_ala_vacuum.inpcrd", "amber", "amber_ala_vacuum.prmtop"),
+        ("ala_dipeptide.pdb", "openmm", "ala_dipeptide_vacuum.system.xml"),
+    ];
+    for (structure, format, file) in cases {
+        let (Some(structure), Some(file)) = (path(structure), path(file)) else { return };
+        let field = format!("{{ {format} = \"{file}\", electrostatics = \"no_cutoff\" }}");
+        let potential = folder.write("ff.toml", &format!("force_field = {field}\n"));
+        let out = folder.path("eval.pdb");
+        let args = ["eval", "--force", &structure, "--potential"];
+        let done = caloron().args(args).arg(&potential).arg("-o").arg(&out).output().unwrap();
+        assert!(done.status.success(), "{}", stderr(&done));
+        let input = folder.write(
+            "run.toml",
+            &format!(
+                "[system]\nstructure = \"{structure}\"\nforce_field = {field}\n[[stage]]\nname = \"go\"\nsteps = \
+                 2\n[stage.nve]\ntimestep = \"0.5 fs\"\n[output]\ntrajectory = {{ file = \"t.pdb\", every = 1 }}\n"
+            ),
+        );
+        let ran = folder.path(format);
+        run(&input, &ran, 1);
+        for written in [out, ran.join("t.pdb")] {
+            let text = std::fs::read_to_string(&written).unwrap();
+            let atoms: Vec<&str> = text.lines().filter(|l| l.starts_with("ATOM")).collect();
+            let of = |residue: &str| atoms.iter().filter(|l| l[17..20] == *residue).count();
+            assert!(of("ACE") >= 6 && of("ALA") >= 10 && of("NME") >= 6, "{text}");
+            assert!(atoms.iter().any(|l| l[12..16] == *" CA " && l[17..20] == *"ALA"), "{text}");
+        }
+    }
+}
+
 /// Flexible water with particle-mesh Ewald: constant energy, and a resumed run with the same bits.
 #[test]
 fn molecular_dynamics_runs_and_restarts() {

@@ -4,20 +4,37 @@ use crate::frame::Array;
 use caloron_engine::elements;
 
 /// The element that an atom name such as `OW`, `HW1`, `CA` or `NA` stands for in a residue: the name itself if it is an
-/// element as written (`Na`, `O`); of a residue of its own name an ion; else its first letter, if that is an element.
+/// element as written (`Na`, `O`); of a residue of its own name an ion; an element of two letters that no organic molecule has as
+/// a name (`CL`, `CU`); else its first letter, if that is an element.
 pub(crate) fn element(name: &str, residue: &str) -> Option<&'static str> {
     let letters: String = name.chars().filter(char::is_ascii_alphabetic).collect();
-    let proper = |word: &str| {
-        let mut chars = word.chars();
-        let first = chars.next()?.to_ascii_uppercase();
-        let symbol: String = std::iter::once(first).chain(chars.map(|c| c.to_ascii_lowercase())).collect();
-        elements::atomic_number(&symbol).and_then(elements::symbol)
-    };
     let as_written = || elements::atomic_number(&letters).and_then(elements::symbol);
     let of_residue =
         || letters.eq_ignore_ascii_case(residue.trim_end_matches(|c: char| !c.is_ascii_alphabetic()));
     let ion = || if of_residue() && letters.len() <= 2 { proper(&letters) } else { None };
-    as_written().or_else(ion).or_else(|| proper(letters.get(..1)?)).or_else(|| proper(letters.get(..2)?))
+    let two = || {
+        let organic = ORGANIC.iter().any(|o| letters.eq_ignore_ascii_case(o));
+        if letters.len() == 2 && !organic { proper(&letters) } else { None }
+    };
+    as_written()
+        .or_else(ion)
+        .or_else(two)
+        .or_else(|| proper(letters.get(..1)?))
+        .or_else(|| proper(letters.get(..2)?))
+}
+
+/// Names of two letters that are atoms of organic molecules (`CA`, `HG`) and only by chance those of other elements.
+const ORGANIC: [&str; 29] = [
+    "CA", "CD", "CE", "CF", "CM", "CN", "CO", "CS", "HE", "HF", "HG", "HO", "HS", "NA", "NB", "ND", "NE",
+    "NH", "NO", "NP", "OG", "OS", "PA", "PB", "PD", "PO", "PM", "SC", "SG",
+];
+
+/// The element that a word means in any case: `CL`, `cl` and `Cl` are chlorine.
+pub(crate) fn proper(word: &str) -> Option<&'static str> {
+    let mut chars = word.chars();
+    let first = chars.next()?.to_ascii_uppercase();
+    let symbol: String = std::iter::once(first).chain(chars.map(|c| c.to_ascii_lowercase())).collect();
+    elements::atomic_number(&symbol).and_then(elements::symbol)
 }
 
 /// Name, residue name, residue number and chain of atoms for formats that need them, with stand-ins where the frame says
@@ -72,6 +89,12 @@ mod tests {
             ("Na", "X", "Na"),
             ("1HB2", "ALA", "H"),
             ("ZN", "ZN", "Zn"),
+            ("CU", "SRF", "Cu"),
+            ("CL1", "LIG", "Cl"),
+            ("HG", "SER", "H"),
+            ("OG", "SER", "O"),
+            ("OP1", "DA", "O"),
+            ("AR", "GAS", "Ar"),
         ] {
             assert_eq!(element(name, residue), Some(symbol), "{name} in {residue}");
         }

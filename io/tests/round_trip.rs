@@ -282,3 +282,32 @@ fn a_frame_that_a_format_cannot_hold_is_named() {
     assert!(e.hint.unwrap().contains("extxyz"));
     std::fs::remove_dir_all(dir).unwrap();
 }
+
+#[test]
+fn pdb_files_have_elements_and_names() {
+    let dir = directory("pdb-names");
+    let path = dir.join("x.pdb");
+    let lines = [
+        "HETATM    1 CL    CL     1       0.000   0.000   0.000  1.00  0.00          CL",
+        "HETATM    2 NA    NA A   2       3.000   0.000   0.000  1.00  0.00          NA",
+        "HETATM    3 CU    SRF    3       6.000   0.000   0.000  1.00  0.00          CU",
+        "HETATM    4 AR1   GAS    4       9.000   0.000   0.000  1.00  0.00          AR",
+        "ATOM      5  CA  ALA     5      12.000   0.000   0.000  1.00  0.00           C",
+        "ATOM      6  CA  ALA     6      15.000   0.000   0.000  1.00  0.00            ",
+        "HETATM    7 CL    CL     7      18.000   0.000   0.000  1.00  0.00            ",
+    ];
+    std::fs::write(&path, format!("{}\nEND\n", lines.join("\n"))).unwrap();
+    let frame = caloron_io::read_all(&path).unwrap().remove(0);
+    assert_eq!(frame.symbols, ["Cl", "Na", "Cu", "Ar", "C", "C", "Cl"]);
+    let texts = |name: &str| frame.arrays.get(name).unwrap().as_texts().unwrap().to_vec();
+    assert_eq!(texts("atomtypes"), ["CL", "NA", "CU", "AR1", "CA", "CA", "CL"]);
+    assert_eq!(texts("chainids"), ["-", "A", "-", "-", "-", "-", "-"]);
+    let copy = dir.join("copy.extxyz");
+    convert(&path, &copy, &ConvertOptions::default()).unwrap();
+    assert_eq!(caloron_io::read_all(&copy).unwrap()[0].symbols, frame.symbols);
+    std::fs::write(&path, "").unwrap();
+    let error = convert(&path, dir.join("none.extxyz"), &ConvertOptions::default()).unwrap_err();
+    assert!(error.to_string().contains("no atoms"), "{error}");
+    assert!(!dir.join("none.extxyz").exists());
+    std::fs::remove_dir_all(dir).unwrap();
+}

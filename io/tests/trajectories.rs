@@ -2,7 +2,7 @@
 //! the data its writer was given.
 use caloron_engine::units::{BOLTZMANN, FEMTOSECOND};
 use caloron_engine::{Mat3, Vec3, testing};
-use caloron_io::{Format, Frame, ReadOptions, open_with, read_all};
+use caloron_io::{ConvertOptions, Format, Frame, ReadOptions, convert, open_with, read_all};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -213,6 +213,13 @@ fn every_reference_file_holds_what_its_writer_was_given() {
             got = read_named(&dir.join(file), &["O", "H"]);
         }
         assert_eq!(got.len(), expected.len(), "{file}");
+        // every file becomes extended XYZ
+        let copy = std::env::temp_dir().join(format!("caloron-copy-{}.extxyz", std::process::id()));
+        let done = convert(dir.join(file), &copy, &ConvertOptions::default());
+        assert_eq!(done.unwrap_or_else(|e| panic!("{e}")).frames, got.len() as u64, "{file}");
+        let back = read_all(&copy).unwrap_or_else(|e| panic!("{file}: {e}"));
+        assert!(back.iter().zip(&got).all(|(a, b)| a.positions == b.positions), "{file}");
+        fs::remove_file(&copy).unwrap();
         let fields = about["fields"].as_array().unwrap().iter().map(|f| f.as_str().unwrap());
         let absent = |f: &&str| file.ends_with(".ncdf") && matches!(*f, "velocities" | "forces");
         let check = Check {

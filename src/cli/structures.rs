@@ -1,6 +1,6 @@
 //! The structures of a file or a folder, each with the interactions of a potential file, worked on by all cores in order.
-use crate::Failure;
 use crate::input::{Evaluation, PotentialFile};
+use crate::{Failure, frames};
 use caloron_engine::domain::{Distances, FRACTION};
 use caloron_engine::{Evaluator, Potential, State, System, UnitSystem};
 use caloron_io::{Format, Frame, Reader};
@@ -69,6 +69,9 @@ impl Item<'_> {
         let mut frame = self.frame.clone();
         frame.symbols = (0..self.system.len()).map(|i| self.system.symbol(i).to_owned()).collect();
         frame.cell = self.state.cell().clone();
+        if frame.arrays.get("atomtypes").is_none() && frame.arrays.get("residuenames").is_none() {
+            frames::set_names(&mut frame, &self.system);
+        }
         frame
     }
 }

@@ -1,8 +1,9 @@
 //! Atoms in a cell, with what a file or a force field says about them.
 use caloron_engine::error::nearest;
 use caloron_engine::quantity::{Charge, Mass};
+use caloron_engine::topology::{Residue, TopologyParts};
 use caloron_engine::{Cell, Quantity, SpecError, Species, System, Topology, UnitSystem, Vec3, elements};
-use caloron_io::Frame;
+use caloron_io::{Array, Frame};
 use caloron_potentials::force_field::{ForceFieldSpec, MolecularModel};
 use std::collections::BTreeMap;
 
@@ -16,15 +17,29 @@ pub(crate) struct Structure {
     pub masses: Option<Vec<f64>>,
     pub charges: Option<Vec<f64>>,
     pub topology: Option<Topology>,
+    /// Names of atoms and residues in a structure file.
+    names: TopologyParts,
 }
 
 impl Structure {
     pub(crate) fn empty(cell: Cell) -> Self {
         let (symbols, positions) = (Vec::new(), Vec::new());
-        Self { symbols, positions, cell, velocities: None, masses: None, charges: None, topology: None }
+        let names = TopologyParts::default();
+        Self {
+            symbols,
+            positions,
+            cell,
+            velocities: None,
+            masses: None,
+            charges: None,
+            topology: None,
+            names,
+        }
     }
     pub(crate) fn from_frame(frame: Frame) -> Self {
+        let names = names_of(&frame);
         Self {
+            names,
             symbols: frame.symbols,
             positions: frame.positions,
             cell: frame.cell,
@@ -71,8 +86,24 @@ impl Structure {
         } else if let (Some(cell), true) = (&model.cell, self.cell == Cell::open()) {
             self.cell = cell.clone();
         }
-        self.topology = Some(Topology::new(n, model.topology.clone())?);
+        self.topology = Some(Topology::new(n, self.named(model.topology.clone()))?);
         Ok(())
+    }
+    /// Connections with the names of the structure file, where they come without names.
+    fn named(&self, mut parts: TopologyParts) -> TopologyParts {
+        let own = &self.names;
+        if parts.atom_names.is_empty() && own.atom_names.len() == self.len() {
+            parts.atom_names.clone_from(&own.atom_names);
+        }
+        if parts.residue_of.is_empty() && own.residue_of.len() == self.len() {
+            parts.residue_of.clone_from(&own.residue_of);
+            parts.residues.clone_from(&own.residues);
+        }
+        parts
+    }
+    /// Forgets names that are those of other atoms.
+    pub(crate) fn forget_names(&mut self) {
+        self.names = TopologyParts::default();
     }
     pub(crate) fn len(&self) -> usize {
         self.positions.len()
@@ -156,14 +187,43 @@ impl Structure {
             };
             system.set_charges((0..self.len()).map(charge).collect());
         }
+        let names = self.named(TopologyParts::default());
         if let Some(topology) = &self.topology {
             system.set_topology(topology.clone())?;
+        } else if names != TopologyParts::default() {
+            system.set_topology(Topology::new(self.len(), names)?)?;
         }
         Ok(system)
     }
     fn is_site(&self, atom: usize) -> bool {
         self.topology.as_ref().is_some_and(|t| t.is_site(atom))
     }
+}
+
+/// What a frame says about names of atoms and residues.
+fn names_of(frame: &Frame) -> TopologyParts {
+    let column = |name: &str| frame.arrays.get(name).filter(|a| a.columns == 1);
+    let texts = |name: &str| column(name).and_then(Array::as_texts);
+    let mut parts = TopologyParts::default();
+    let of_residues = (texts("residuenames"), column("residuenumbers").and_then(Array::as_ints));
+    if let (Some(names), Some(numbers)) = of_residues {
+        let chains = texts("chainids");
+        for (i, (name, number)) in names.iter().zip(numbers).enumerate() {
+            let chain = chains.map_or("", |c| c[i].as_str()).trim_start_matches('-').to_owned();
+            let residue = Residue { name: name.clone(), number: *number, chain };
+            if parts.residues.last() != Some(&residue) {
+                parts.residues.push(residue);
+            }
+            parts.residue_of.push(parts.residues.len() as u32 - 1);
+        }
+    }
+    // a file that names residues calls atoms by the names it gives, which may be those of their elements
+    match texts("atomtypes") {
+        Some(names) => parts.atom_names = names.to_vec(),
+        None if !parts.residues.is_empty() => parts.atom_names.clone_from(&frame.symbols),
+        None => {}
+    }
+    parts
 }
 
 /// The mass of a species that the structure says nothing about.

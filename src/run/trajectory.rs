@@ -29,12 +29,17 @@ impl Trajectory {
         system: &System,
     ) -> Self {
         let options = WriteOptions { provenance: record.pairs(), units, ..WriteOptions::default() };
+        let mut frame = frames::template(system);
+        // extended XYZ needs no names, and every frame would repeat them
+        if plan.format.holds().names && plan.format.name() != "extxyz" {
+            frames::set_names(&mut frame, system);
+        }
         Self {
             path: directory.join(&plan.file),
             plan: plan.clone(),
             options,
             every: plan.every,
-            frame: frames::template(system),
+            frame,
             writer: None,
         }
     }

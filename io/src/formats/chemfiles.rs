@@ -4,11 +4,14 @@ use crate::api::{Position, Reader, Writer};
 use crate::error::Fault;
 use crate::format::{Holds, Info, Input, Output};
 use crate::frame::{Array, Topology, Value};
+use crate::names;
 use crate::{Format, Frame, IoError, WriteOptions};
 use caloron_engine::units::FEMTOSECOND;
 use caloron_engine::{Cell, Mat3, Vec3, elements};
 use chemfiles::{CellShape, Property, Trajectory, UnitCell};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, Once, PoisonError};
 
 const PICOSECOND: f64 = 1e3 * FEMTOSECOND;
 const STRUCTURE: Holds = Holds { names: true, cell: true, ..Holds::NONE };
@@ -121,6 +124,7 @@ struct ChemfilesReader {
 
 /// Opens a file with the chemfiles format of this name.
 pub(crate) fn open(path: &Path, format: Format, name: &str) -> Result<Box<dyn Reader>, Fault> {
+    listen();
     // chemfiles reports missing files with its own words; the system's are better
     std::fs::File::open(path).map_err(|e| Fault::io("opening", e))?;
     let compression =
@@ -134,6 +138,24 @@ pub(crate) fn open(path: &Path, format: Format, name: &str) -> Result<Box<dyn Re
     Ok(Box::new(ChemfilesReader { path: path.to_owned(), format, trajectory, frames: 0, count, cell: None }))
 }
 
+/// Prints each warning of chemfiles once, and those not at all that are about bonds it looks for in residues of its own list.
+fn listen() {
+    static ONCE: Once = Once::new();
+    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    const MOST: usize = 20;
+    ONCE.call_once(|| {
+        chemfiles::set_warning_callback(|message: &str| {
+            if message.contains("non-standard atom") {
+                return;
+            }
+            let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+            if said.len() < MOST && said.insert(message.to_owned()) {
+                eprintln!("warning: chemfiles: {message}");
+            }
+        });
+    });
+}
+
 fn fault(error: &chemfiles::Error) -> Fault {
     Fault::new(error.message.clone())
 }
@@ -145,7 +167,7 @@ impl Reader for ChemfilesReader {
         }
         let mut raw = chemfiles::Frame::new();
         let read = self.trajectory.read(&mut raw).map_err(|e| fault(&e));
-        let frame = read.and_then(|()| from_chemfiles(&raw, self.format.holds()));
+        let frame = read.and_then(|()| from_chemfiles(&raw, self.format));
         let mut frame =
             frame.map_err(|f| IoError::new(&self.path, Some(self.format), f.frame(self.frames)))?;
         if frame.cell != Cell::open() {
@@ -162,7 +184,8 @@ fn vec3(v: &[f64; 3]) -> Vec3 {
     Vec3::from(*v)
 }
 
-fn from_chemfiles(raw: &chemfiles::Frame, holds: Holds) -> Result<Frame, Fault> {
+fn from_chemfiles(raw: &chemfiles::Frame, format: Format) -> Result<Frame, Fault> {
+    let holds = format.holds();
     let cell = match raw.cell().shape() {
         CellShape::Infinite => Cell::open(),
         _ => {
@@ -177,19 +200,33 @@ fn from_chemfiles(raw: &chemfiles::Frame, holds: Holds) -> Result<Frame, Fault> 
         return Err(Fault::new(format!("the position of atom {} is not finite", i + 1)));
     }
     let n = positions.len();
+    if n == 0 && format.name() == "pdb" {
+        return Err(Fault::new("there are no atoms")
+            .hint("is this a PDB file? Its atoms stand on lines that begin with ATOM or HETATM"));
+    }
+    let residues = Residues::of(raw, n);
     let (mut symbols, mut names) = (Vec::with_capacity(n), Vec::with_capacity(n));
     let (mut masses, mut charges) = (Vec::with_capacity(n), Vec::with_capacity(n));
     for i in 0..n {
         let atom = raw.atom(i);
-        let (kind, name) = (atom.atomic_type(), atom.name());
+        let (kind, name) = (atom.atomic_type().trim().to_owned(), atom.name().trim().to_owned());
         let known = [&kind, &name].into_iter().find(|s| elements::atomic_number(s).is_some());
-        symbols.push(known.unwrap_or(if kind.is_empty() { &name } else { &kind }).clone());
+        // the element column is in capitals; where it is empty chemfiles takes the name, of which the residue says what it means
+        let meant = || match format.name() {
+            "pdb" if !kind.is_empty() && kind != name => names::proper(&kind),
+            "pdb" => names::element(&name, &residues.names[i]),
+            _ => None,
+        };
+        let symbol = known.cloned().or_else(|| meant().map(str::to_owned));
+        symbols.push(symbol.unwrap_or_else(|| if kind.is_empty() { name.clone() } else { kind.clone() }));
         names.push(name);
         masses.push(atom.mass());
         charges.push(atom.charge());
     }
     let mut frame = Frame::new(symbols, positions, cell);
     if names.iter().zip(&frame.symbols).any(|(a, b)| a != b && !a.is_empty()) {
+        let named = |(name, symbol): (String, &String)| if name.is_empty() { symbol.clone() } else { name };
+        let names = names.into_iter().zip(&frame.symbols).map(named).collect();
         frame.arrays.insert("atomtypes", Array::texts(names));
     }
     let differs = |(m, s): (&f64, &String)| elements::mass(s).is_none_or(|w| (m - w).abs() > 0.02);
@@ -210,7 +247,7 @@ fn from_chemfiles(raw: &chemfiles::Frame, holds: Holds) -> Result<Frame, Fault> 
     if let Some((_, Property::String(title))) = raw.properties().find(|(k, _)| k == "name") {
         frame.info.insert("title", Value::Text(title));
     }
-    residues(raw, &mut frame);
+    residues.put(&mut frame);
     let bonds = raw.topology().bonds();
     if !bonds.is_empty() {
         let bonds = bonds.into_iter().map(|b| (String::new(), b.map(|i| i as u32))).collect();
@@ -219,29 +256,42 @@ fn from_chemfiles(raw: &chemfiles::Frame, holds: Holds) -> Result<Frame, Fault> 
     Ok(frame)
 }
 
-fn residues(raw: &chemfiles::Frame, frame: &mut Frame) {
-    let topology = raw.topology();
-    let n = frame.len();
-    let (mut names, mut ids, mut chains) = (vec![String::new(); n], vec![0; n], vec![String::new(); n]);
-    for r in (0..topology.residues_count()).filter_map(|k| topology.residue(k as usize)) {
-        // `get` would warn about every residue without a chain
-        let chain = match r.properties().find(|(k, _)| k == "chainid") {
-            Some((_, Property::String(c))) => c,
-            _ => String::new(),
-        };
-        for i in r.atoms().into_iter().filter(|i| *i < n) {
-            names[i] = r.name();
-            ids[i] = r.id().unwrap_or(0);
-            chains[i].clone_from(&chain);
+/// Residue name, number and chain of each atom; empty where there is none.
+struct Residues {
+    names: Vec<String>,
+    numbers: Vec<i64>,
+    chains: Vec<String>,
+}
+
+impl Residues {
+    fn of(raw: &chemfiles::Frame, n: usize) -> Self {
+        let topology = raw.topology();
+        let mut all =
+            Self { names: vec![String::new(); n], numbers: vec![0; n], chains: vec![String::new(); n] };
+        for r in (0..topology.residues_count()).filter_map(|k| topology.residue(k as usize)) {
+            // `get` would warn about every residue without a chain
+            let chain = match r.properties().find(|(k, _)| k == "chainid") {
+                Some((_, Property::String(c))) => c.trim().to_owned(),
+                _ => String::new(),
+            };
+            for i in r.atoms().into_iter().filter(|i| *i < n) {
+                r.name().trim().clone_into(&mut all.names[i]);
+                all.numbers[i] = r.id().unwrap_or(0);
+                all.chains[i].clone_from(&chain);
+            }
         }
+        all
     }
-    let fill = |v: Vec<String>| v.into_iter().map(|s| if s.is_empty() { "-".into() } else { s }).collect();
-    if names.iter().any(|s| !s.is_empty()) {
-        frame.arrays.insert("residuenames", Array::texts(fill(names)));
-        frame.arrays.insert("residuenumbers", Array::ints(ids));
-    }
-    if chains.iter().any(|s| !s.is_empty()) {
-        frame.arrays.insert("chainids", Array::texts(fill(chains)));
+    fn put(self, frame: &mut Frame) {
+        let fill =
+            |v: Vec<String>| v.into_iter().map(|s| if s.is_empty() { "-".into() } else { s }).collect();
+        if self.names.iter().any(|s| !s.is_empty()) {
+            frame.arrays.insert("residuenames", Array::texts(fill(self.names)));
+            frame.arrays.insert("residuenumbers", Array::ints(self.numbers));
+        }
+        if self.chains.iter().any(|s| !s.is_empty()) {
+            frame.arrays.insert("chainids", Array::texts(fill(self.chains)));
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use crate::Frame;
 use crate::api::Decoder;
 use crate::error::Fault;
 use crate::frame::{Array, Column, Map, Value, cell_from_vectors};
+use crate::names;
 use crate::text::{Lines, capacity, quote, real};
 use caloron_engine::units::FEMTOSECOND;
 use caloron_engine::{Cell, Mat3, Vec3, elements};
@@ -32,6 +33,7 @@ impl Decoder for ExtXyz {
             Some(_) => return Err(Fault::line(at, "`Properties` must be name:type:columns triples")),
             None => parse_properties("species:S:1:pos:R:3", count).map_err(|e| Fault::line(at, e))?,
         };
+
         for atom in 0..count {
             let number = lines.number() + 1;
             let line = lines
@@ -41,7 +43,16 @@ impl Decoder for ExtXyz {
                 .map_err(|e| Fault::line(number, format!("atom {}: {e}", atom + 1)))?;
         }
         let cell = cell(&mut info).map_err(|e| Fault::line(at, e))?;
-        assemble(properties, cell, info, count).map(Some).map_err(|e| Fault::line(at, e))
+        let mut frame = assemble(properties, cell, info, count).map_err(|e| Fault::line(at, e))?;
+        if plain {
+            // the first column holds elements, which some programs write in capitals
+            for symbol in frame.symbols.iter_mut().filter(|s| s.len() == 2) {
+                if let (None, Some(element)) = (elements::atomic_number(symbol), names::proper(symbol)) {
+                    element.clone_into(symbol);
+                }
+            }
+        }
+        Ok(Some(frame))
     }
 }
 

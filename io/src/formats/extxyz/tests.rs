@@ -103,6 +103,13 @@ fn plain_xyz_is_read() {
     assert_eq!(f.info.get("comment"), Some(&Value::Text("Atoms. Timestep: 0".into())));
     assert_eq!(read("1\n\nAr 0 0 0\n1\n\nAr 0 0 1").unwrap().len(), 2);
     assert!(read("").unwrap().is_empty());
+    // elements in any case; labels with columns that are declared stay what they are
+    assert_eq!(
+        read("4\n\nCL 0 0 0\nar 1 0 0\nCu 2 0 0\nMW 3 0 0\n").unwrap()[0].symbols,
+        ["Cl", "Ar", "Cu", "MW"]
+    );
+    let labels = "1\nProperties=species:S:1:pos:R:3\nCA 0 0 0\n";
+    assert_eq!(read(labels).unwrap()[0].symbols, ["CA"]);
 }
 
 #[test]
