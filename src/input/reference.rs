@@ -160,6 +160,12 @@ impl Book {
                 Some(value) if value.is_object() => {
                     format!("table of NAME = {}", self.value(&join(place, "NAME"), value))
                 }
+                _ if schema.get("properties").is_some() => {
+                    // a table without a name of its own
+                    let name = format!("at {place}");
+                    self.definitions.insert(name.clone(), schema.clone());
+                    self.link(place, &name)
+                }
                 _ => "table".into(),
             },
             other => other.to_owned(),
