@@ -186,6 +186,10 @@ fn vec3(v: &[f64; 3]) -> Vec3 {
 
 fn from_chemfiles(raw: &chemfiles::Frame, format: Format) -> Result<Frame, Fault> {
     let holds = format.holds();
+    // its positions would be a null pointer
+    if raw.size() == 0 {
+        return Err(Fault::new("there are no atoms").hint(format!("is this a {format} file, and complete?")));
+    }
     let cell = match raw.cell().shape() {
         CellShape::Infinite => Cell::open(),
         _ => {
@@ -200,10 +204,6 @@ fn from_chemfiles(raw: &chemfiles::Frame, format: Format) -> Result<Frame, Fault
         return Err(Fault::new(format!("the position of atom {} is not finite", i + 1)));
     }
     let n = positions.len();
-    if n == 0 && format.name() == "pdb" {
-        return Err(Fault::new("there are no atoms")
-            .hint("is this a PDB file? Its atoms stand on lines that begin with ATOM or HETATM"));
-    }
     let residues = Residues::of(raw, n);
     let (mut symbols, mut names) = (Vec::with_capacity(n), Vec::with_capacity(n));
     let (mut masses, mut charges) = (Vec::with_capacity(n), Vec::with_capacity(n));
