@@ -271,18 +271,22 @@ fn pair_styles_that_do_not_fit_are_named() {
     assert!(weights.contains("lj/cut takes 2 numbers"), "{weights}");
 }
 
-/// A CHARMM force field in AMBER's format, made by ParmEd: energies of every kind of term and forces by OpenMM
-/// (`data/force_fields/chamber.py`).
-#[test]
-fn charmm_force_fields_in_amber_files_have_the_energies_of_openmm() {
-    let text = std::fs::read_to_string(data("chamber.golden")).unwrap();
+/// Energies by kind of term, eV, positions, Å, and forces, eV/Å, that OpenMM gave.
+struct Golden {
+    energies: BTreeMap<String, f64>,
+    positions: Vec<Vec3>,
+    forces: Vec<Vec3>,
+}
+
+fn golden(name: &str) -> Golden {
+    let text = std::fs::read_to_string(data(name)).unwrap();
     let (head, tail) = text.split_once("positions\n").unwrap();
     let (positions, forces) = tail.split_once("forces\n").unwrap();
-    let golden: BTreeMap<&str, f64> = head
+    let energies = head
         .lines()
         .filter(|l| !l.starts_with('#'))
         .map(|l| l.split_once(' ').unwrap())
-        .map(|(k, v)| (k, v.parse::<f64>().unwrap() * KJ_PER_MOL))
+        .map(|(k, v)| (k.to_owned(), v.parse::<f64>().unwrap() * KJ_PER_MOL))
         .collect();
     let vectors = |text: &str, unit: f64| -> Vec<Vec3> {
         let row = |l: &str| {
@@ -291,7 +295,41 @@ fn charmm_force_fields_in_amber_files_have_the_energies_of_openmm() {
         };
         text.lines().map(row).collect()
     };
-    let positions = vectors(positions, 1.0);
+    Golden { energies, positions: vectors(positions, 1.0), forces: vectors(forces, 0.1 * KJ_PER_MOL) }
+}
+
+/// What espaloma deploys is an OpenMM system in which every term has numbers of its own and torsions have six periods; its numbers and
+/// those of OpenMM come from `data/force_fields/espaloma.py`.
+#[test]
+fn force_fields_of_the_kind_that_espaloma_deploys_have_the_energies_of_openmm() {
+    let Golden { energies: golden, positions, forces } = golden("espaloma.golden");
+    let spec = ForceFieldSpec { openmm: Some(data("espaloma.system.xml")), ..ForceFieldSpec::default() };
+    let mut notes = vec![];
+    let model = spec.read(Path::new(""), &mut notes).unwrap_or_else(|e| panic!("{} {:?}", e.message, e.hint));
+    let out = evaluate(&spec, &model, &positions, &Cell::open());
+    let own = energies(&out);
+    let pairs = own["energy_lennard_jones"] + own["energy_coulomb"] + own["energy_pairs"];
+    for (mine, name) in [
+        (own["energy_bonds"], "HarmonicBondForce"),
+        (own["energy_angles"], "HarmonicAngleForce"),
+        (own["energy_dihedrals"], "PeriodicTorsionForce"),
+        (pairs, "NonbondedForce"),
+    ] {
+        let theirs = golden[name];
+        println!("{name}: {mine} {theirs} {:.1e}", (mine - theirs).abs() / theirs.abs());
+        assert!((mine - theirs).abs() < 1e-10 * theirs.abs(), "{name}: {mine} {theirs}");
+    }
+    let largest = forces.iter().map(|f| f.norm()).fold(0.0, f64::max);
+    let d = farthest(&out.forces, &forces) / largest;
+    println!("forces: {d:.1e}");
+    assert!(d < 1e-10, "{d:e}");
+}
+
+/// A CHARMM force field in AMBER's format, made by ParmEd: energies of every kind of term and forces by OpenMM
+/// (`data/force_fields/chamber.py`).
+#[test]
+fn charmm_force_fields_in_amber_files_have_the_energies_of_openmm() {
+    let Golden { energies: golden, positions, forces } = golden("chamber.golden");
     let mut spec = ForceFieldSpec { amber: Some(data("chamber.prmtop")), ..ForceFieldSpec::default() };
     let model =
         spec.read(Path::new(""), &mut vec![]).unwrap_or_else(|e| panic!("{} {:?}", e.message, e.hint));
@@ -317,7 +355,6 @@ fn charmm_force_fields_in_amber_files_have_the_energies_of_openmm() {
         println!("{name}: {mine} {theirs} {:.1e}", (mine - theirs).abs() / theirs.abs());
         assert!((mine - theirs).abs() < limit * theirs.abs(), "{name}: {mine} {theirs}");
     }
-    let forces = vectors(forces, 0.1 * KJ_PER_MOL);
     let largest = forces.iter().map(|f| f.norm()).fold(0.0, f64::max);
     let d = farthest(&out.forces, &forces) / largest;
     println!("forces: {d:.1e}");
