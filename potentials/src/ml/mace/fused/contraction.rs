@@ -30,7 +30,7 @@ pub struct Polynomials<T: Real> {
     first: Vec<u32>,
     /// Which result each term adds to.
     terms: Vec<u8>,
-    /// By species: a row of channels for each term.
+    /// By species: (vector of channels, term, lane), in the order in which they are read.
     coefficients: Vec<Aligned<T>>,
     /// Number of results.
     results: usize,
@@ -111,7 +111,6 @@ impl<T: Real> Polynomials<T> {
         let of = |&z: &usize| {
             let mut rows = Aligned::zeros(terms.len() * padded);
             for (n, parts) in map.values().enumerate() {
-                let row = &mut rows[n * padded..n * padded + channels];
                 let mut sums = vec![0.0; channels];
                 for &(p, o, k, value) in parts {
                     let order = &products[p].orders[o];
@@ -120,8 +119,8 @@ impl<T: Real> Polynomials<T> {
                         *s += value * w;
                     }
                 }
-                for (r, s) in row.iter_mut().zip(sums) {
-                    *r = T::from_f64(s);
+                for (k, s) in sums.iter().enumerate() {
+                    rows[(k / T::LANES * terms.len() + n) * T::LANES + k % T::LANES] = T::from_f64(*s);
                 }
             }
             rows
@@ -223,7 +222,8 @@ impl<T: Real> VectorKernel<T> for Contraction<'_, T> {
                         product.store(values.add((p.variables + k) * lanes));
                     }
                     let mut results = [zero; RESULTS];
-                    let mut c = p.coefficients[usize::from(species)].as_ptr().add(chunk * lanes);
+                    let mut c =
+                        p.coefficients[usize::from(species)].as_ptr().add(chunk * p.terms.len() * lanes);
                     if self.a_bar.is_null() {
                         for k in 0..nodes {
                             let value = V::load(values.add(k * lanes));
@@ -231,7 +231,7 @@ impl<T: Real> VectorKernel<T> for Contraction<'_, T> {
                                 let r =
                                     &mut results[usize::from(*p.terms.get_unchecked(t as usize)) % RESULTS];
                                 *r = V::load(c).mul_add(value, *r);
-                                c = c.add(p.channels);
+                                c = c.add(lanes);
                             }
                         }
                         for r in 0..p.results {
@@ -247,7 +247,7 @@ impl<T: Real> VectorKernel<T> for Contraction<'_, T> {
                         for t in *p.first.get_unchecked(k)..*p.first.get_unchecked(k + 1) {
                             let r = results[usize::from(*p.terms.get_unchecked(t as usize)) % RESULTS];
                             sum = V::load(c).mul_add(r, sum);
-                            c = c.add(p.channels);
+                            c = c.add(lanes);
                         }
                         sum.store(bars.add(k * lanes));
                     }
