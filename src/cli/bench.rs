@@ -3,6 +3,7 @@ use super::{Threads, in_pool};
 use crate::input::InputFile;
 use crate::{Failure, run};
 use caloron_engine::{Simulation, UnitSystem, units::FEMTOSECOND};
+use caloron_potentials::simd::counted;
 use serde::Serialize;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -31,6 +32,9 @@ struct Line {
     neighbor_builds: u64,
     neighbor_seconds: f64,
     peak_rss_bytes: Option<u64>,
+    /// Of vector kernels, in a program that counts them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operations_per_step: Option<f64>,
 }
 
 pub(super) fn execute(a: &Arguments) -> Result<(), Failure> {
@@ -52,6 +56,7 @@ fn time(file: &InputFile, steps: Option<u64>, threads: usize) -> Result<(), Fail
     // the first evaluation, with the first neighbour list, is set-up
     simulation.open(&mut stage, &mut []).map_err(failed)?;
     let (builds, search) = neighbor_work(&simulation);
+    let operations = counted();
     let start = Instant::now();
     for _ in 0..stage.steps {
         simulation.step(&mut stage, &mut []).map_err(failed)?;
@@ -71,6 +76,9 @@ fn time(file: &InputFile, steps: Option<u64>, threads: usize) -> Result<(), Fail
         neighbor_builds: builds_after - builds,
         neighbor_seconds: search_after - search,
         peak_rss_bytes: run::peak_memory(),
+        operations_per_step: operations
+            .zip(counted())
+            .map(|(before, after)| (after - before) as f64 / stage.steps as f64),
     };
     let json = serde_json::to_string(&line).map_err(|e| Failure::other(e.to_string()))?;
     say!("{json}");

@@ -7,6 +7,7 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod count;
 mod functions;
 mod octet;
 mod points;
@@ -18,6 +19,7 @@ mod vector;
 pub use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 pub use avx512::Avx512;
+pub use count::counted;
 pub use functions::{exp, ln, sin_cos};
 pub use octet::{OCTET, Octet, OctetKernel, Octets, run_octets};
 pub use points::{PairKernel, Pairs, Point, WIDE, run_pairs};
@@ -47,7 +49,8 @@ pub enum Level {
 impl Level {
     /// The best level of this machine.
     pub fn detect() -> Self {
-        #[cfg(target_arch = "x86_64")]
+        // operations are counted in plain Rust
+        #[cfg(all(target_arch = "x86_64", not(feature = "count")))]
         {
             use std::arch::is_x86_feature_detected as has;
             if has!("avx512f") && has!("avx512dq") && has!("avx512vl") && has!("fma") && has!("avx2") {

@@ -1,4 +1,5 @@
 //! Lanes in plain Rust.
+use super::count::operations;
 use super::{LANES, Lanes, functions};
 use caloron_engine::neighbors::Site;
 use std::ops::{Add, Div, Mul, Neg, Sub};
@@ -19,6 +20,7 @@ macro_rules! operator {
             type Output = Self;
             #[inline(always)]
             fn $name(self, other: Self) -> Self {
+                operations(LANES);
                 self.zip(other, |a, b| a $op b)
             }
         }
@@ -53,6 +55,7 @@ impl Lanes for Portable {
     // out of line: without the instruction this is a call for each lane, and speed is elsewhere
     #[inline(never)]
     fn mul_add(self, a: Self, b: Self) -> Self {
+        operations(2 * LANES);
         Self(std::array::from_fn(|k| self.0[k].mul_add(a.0[k], b.0[k])))
     }
     #[inline(never)]
@@ -69,6 +72,7 @@ impl Lanes for Portable {
     }
     #[inline(always)]
     fn sqrt(self) -> Self {
+        operations(LANES);
         Self(self.0.map(f64::sqrt))
     }
     #[inline(always)]
@@ -120,6 +124,7 @@ impl Lanes for Portable {
     }
     #[inline(always)]
     fn sum(self) -> f64 {
+        operations(LANES - 1);
         let x = self.0;
         ((x[0] + x[4]) + (x[2] + x[6])) + ((x[1] + x[5]) + (x[3] + x[7]))
     }

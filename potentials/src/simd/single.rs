@@ -1,4 +1,5 @@
 //! Sixteen numbers of single precision: AVX-512, AVX2 with FMA, and plain Rust, with the same bits from each.
+use super::count::operations;
 use super::vector::Vector;
 use std::ops::{Add, Mul, Sub};
 
@@ -25,6 +26,7 @@ macro_rules! portable {
             type Output = Self;
             #[inline(always)]
             fn $name(self, other: Self) -> Self {
+                operations(N);
                 self.zip(other, |a, b| a $op b)
             }
         }
@@ -54,10 +56,12 @@ impl Vector for PortableSingle {
     // out of line: without the instruction this is a call for each number, and speed is elsewhere
     #[inline(never)]
     fn mul_add(self, a: Self, b: Self) -> Self {
+        operations(2 * N);
         Self(std::array::from_fn(|k| self.0[k].mul_add(a.0[k], b.0[k])))
     }
     #[inline(never)]
     fn neg_mul_add(self, a: Self, b: Self) -> Self {
+        operations(2 * N);
         Self(std::array::from_fn(|k| (-self.0[k]).mul_add(a.0[k], b.0[k])))
     }
     #[inline(always)]
@@ -82,6 +86,7 @@ impl Vector for PortableSingle {
     }
     #[inline(always)]
     fn sum(self) -> f32 {
+        operations(N - 1);
         let x: [f32; 8] = std::array::from_fn(|k| self.0[k] + self.0[k + 8]);
         ((x[0] + x[4]) + (x[2] + x[6])) + ((x[1] + x[5]) + (x[3] + x[7]))
     }

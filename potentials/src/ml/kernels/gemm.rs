@@ -195,7 +195,7 @@ mod tests {
         check::<f32>(1e-5);
     }
 
-    /// Prints the rate of the product that dominates CHGNet, and the peak of a loop of nothing but multiply-adds.
+    /// Prints the rate of the product that dominates CHGNet (`cargo bench --bench peak` gives the peak).
     #[test]
     #[ignore = "a measurement"]
     fn rate() {
