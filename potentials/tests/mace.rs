@@ -2,14 +2,16 @@
 mod support;
 
 use caloron_engine::testing::reference;
-use caloron_engine::{Input, Outputs, Potential, State, System};
+use caloron_engine::{Input, Outputs, Potential, State, System, UnitSystem};
 use caloron_potentials::ml::checkpoint;
 use caloron_potentials::ml::mace::{self, Mode, Model, Precision, Reference};
 use candle_core::{DType, Device};
+use std::path::{Path, PathBuf};
 use support::learned::{
-    ALL, by_candle, check, compute, conforms, deviations, largest_force, list, places, same, species, time,
+    ALL, by_candle, check, compute, conforms, deviations, differentiable_in_weights, largest_force, list,
+    places, same, species, time, with_edges,
 };
-use support::{Frame, frames};
+use support::{Frame, frames, read_frames, try_potential};
 
 /// Models and whether their symmetry tensors are stored in single precision, so that references made with what the file
 /// holds are in columns of their own.
@@ -130,6 +132,189 @@ fn kernels_are_the_model_in_candle() {
             same(&format!("{name} {} on a device", frame.name()), &mine, &other);
         }
     }
+}
+
+/// Options that no model of the reference data has: small models with random weights in `data/mace`, made by its `make.py` with mace-torch.
+const OPTIONS: [&str; 13] = [
+    "gaussian_soft_zbl",
+    "chebyshev_agnesi",
+    "soft_tanh",
+    "correlation_1",
+    "correlation_4",
+    "degree_4",
+    "features_3",
+    "plain",
+    "density",
+    "gate_none",
+    "gate_abs",
+    "two_heads",
+    "one_layer",
+];
+
+fn option_path(name: &str) -> PathBuf {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/mace")).join(format!("{name}.model.gz"))
+}
+
+fn option(name: &str) -> Model {
+    let file = checkpoint::load(option_path(name)).unwrap_or_else(|e| panic!("{e}"));
+    Model::new(&file).unwrap_or_else(|e| panic!("{name}: {e}"))
+}
+
+fn option_frames(name: &str) -> Vec<Frame> {
+    let all = read_frames(&option_path(name).with_file_name("mace.extxyz"));
+    all.into_iter().filter(|f| f.info["model"] == name).collect()
+}
+
+/// Compares frames with the kernels, with tables and without, and with candle.
+fn every_form(name: &str, model: &Model, frames: &[Frame]) {
+    let candle = Reference::new(model.clone(), DType::F64, &Device::Cpu).unwrap();
+    let mut worst = [[0.0f64; 3]; 4];
+    for frame in frames {
+        let (system, state) = frame.build(&species(frame));
+        let head = head(model, frame);
+        let kernels =
+            |precision: Precision, mode: Mode| by_kernels(model, &system, &state, head, precision, mode);
+        let exact = kernels(Precision::F64, Mode::Exact);
+        let by_candle = candle_outputs(&candle, model, &system, &state, head);
+        same(&format!("{name} {}", frame.name()), &exact, &by_candle);
+        let all =
+            [by_candle, exact, kernels(Precision::F64, Mode::Table), kernels(Precision::F32, Mode::Table)];
+        let force = largest_force(frame);
+        for (k, out) in all.iter().enumerate() {
+            let d = deviations(frame, out, false);
+            let (limits, size) = if k < 3 {
+                ([1e-9, 1e-8, 1e-10], 0.01 * force)
+            } else {
+                ([1e-5, 1e-5, 1e-5], force.max(out.virial.amax() / frame.symbols.len() as f64))
+            };
+            check(name, frame, &d, limits, size);
+            for c in 0..3 {
+                worst[k][c] = worst[k][c].max(d[c]);
+            }
+        }
+    }
+    for (form, [e, f, s]) in ["candle", "exact", "tables", "single"].iter().zip(worst) {
+        eprintln!("{name}, {form}: energy {e:.1e} eV/atom, forces {f:.1e} eV/Å, stress {s:.1e} eV/Å³");
+    }
+}
+
+#[test]
+fn every_option_gives_the_numbers_of_mace_torch() {
+    for name in OPTIONS {
+        let (model, frames) = (option(name), option_frames(name));
+        assert_eq!(frames.len(), 3 * model.heads.len(), "{name}");
+        every_form(name, &model, &frames);
+    }
+}
+
+/// Models of other versions of mace-torch, with its numbers in double precision.
+#[test]
+fn toy_models_give_the_numbers_of_mace_torch() {
+    let Some(path) = reference("../field/models_checks/golden/mace.json") else { return };
+    let all: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    let values = |v: &serde_json::Value| -> Vec<f64> {
+        let rows = v.as_array().unwrap().iter();
+        rows.flat_map(|x| x.as_array().cloned().unwrap_or_else(|| vec![x.clone()]))
+            .map(|x| x.as_f64().unwrap())
+            .collect()
+    };
+    let text = |v: &serde_json::Value| values(v).iter().map(f64::to_string).collect::<Vec<_>>().join(" ");
+    let columns =
+        |v: &serde_json::Value, width: usize| values(v).chunks(width).map(<[f64]>::to_vec).collect();
+    let mut seen = 0;
+    for (name, golden) in all.as_object().unwrap().iter().filter(|e| e.0.starts_with("toy_")) {
+        let mut frame = Frame { info: Default::default(), symbols: Vec::new(), columns: Default::default() };
+        for (key, value) in [
+            ("name", name.clone()),
+            ("energy", golden["E"].to_string()),
+            ("Lattice", text(&golden["cell"])),
+            ("stress", text(&golden["stress"])),
+            ("pbc", "T T T".to_owned()),
+        ] {
+            frame.info.insert(key.to_owned(), value);
+        }
+        let symbol = |z: &f64| caloron_engine::elements::symbol(*z as u8).unwrap().to_owned();
+        frame.symbols = values(&golden["Z"]).iter().map(symbol).collect();
+        for (key, column, width) in [("pos", "pos", 3), ("forces", "F", 3), ("energies", "E_atom", 1)] {
+            frame.columns.insert(key.to_owned(), columns(&golden[column], width));
+        }
+        let model = checkpoint::load(path.with_file_name(format!("{name}.model"))).unwrap();
+        every_form(name, &Model::new(&model).unwrap(), &[frame]);
+        seen += 1;
+    }
+    assert_eq!(seen, 4);
+}
+
+/// Forces of mace-torch with Chebyshev functions are not the derivative of its energy; these are, and the log says so.
+#[test]
+fn chebyshev_models_say_that_forces_differ() {
+    let model = option("chebyshev_agnesi");
+    let frame = &option_frames("chebyshev_agnesi")[1];
+    let (system, state) = frame.build(&species(frame));
+    let map = places(&system, &model.elements);
+    let build = |precision| mace::potential(&model, &map, 0, precision).unwrap();
+    conforms("Chebyshev", &system, &state, build);
+    assert!(build(Precision::F64).describe().iter().any(|l| l.contains("Chebyshev")));
+    let other = option("gate_none");
+    let potential = mace::potential(&other, &map, 0, Precision::F64).unwrap();
+    assert!(potential.describe().iter().all(|l| !l.contains("Chebyshev")));
+}
+
+#[test]
+fn candle_models_are_differentiable_in_their_weights() {
+    for (name, frame, head) in [
+        ("correlation_4", 0, 0),
+        ("density", 2, 0),
+        ("gaussian_soft_zbl", 2, 0),
+        ("two_heads", 2, 1),
+        ("plain", 1, 0),
+    ] {
+        let model = option(name);
+        let (system, state) = {
+            let frame = &option_frames(name)[frame];
+            frame.build(&species(frame))
+        };
+        let map = places(&system, &model.elements);
+        let candle = Reference::new(model.clone(), DType::F64, &Device::Cpu).unwrap();
+        with_edges(&system, &state, model.cutoff, &map, |_, edges, _| {
+            differentiable_in_weights(name, candle.weights(), || {
+                candle.forward(edges, head).unwrap().energies.sum_all().unwrap()
+            });
+        });
+    }
+}
+
+#[test]
+fn parts_that_are_not_supported_are_named() {
+    let frame = &option_frames("plain")[2];
+    let (system, _) = frame.build(&species(frame));
+    let mut file = checkpoint::load(option_path("plain")).unwrap();
+    let modules = file.hyper_parameters["modules"].as_object_mut().unwrap();
+    modules["interactions.1"]["edge_irreps"] = serde_json::json!("3x0e+3x1o+3x2e");
+    let e = Model::new(&file).unwrap_err().to_string();
+    assert!(e.contains("edge_irreps") && e.contains("3x0e+3x1o+3x2e"), "{e}");
+    // an activation of another name, of no name, and none at all
+    for (change, said) in [
+        (
+            serde_json::json!({ "class": "e3nn.math._normalize_activation.normalize2mom", "f": "torch.sin" }),
+            "`torch.sin`",
+        ),
+        (serde_json::json!({ "class": "e3nn.math._normalize_activation.normalize2mom" }), "does not name"),
+    ] {
+        let mut file = checkpoint::load(option_path("plain")).unwrap();
+        let modules = file.hyper_parameters["modules"].as_object_mut().unwrap();
+        modules.insert("readouts.1.non_linearity.acts.0".to_owned(), change);
+        let e = Model::new(&file).unwrap_err().to_string();
+        assert!(e.contains(said), "{e}");
+    }
+    let mut file = checkpoint::load(option_path("plain")).unwrap();
+    let modules = file.hyper_parameters["modules"].as_object_mut().unwrap();
+    modules.retain(|name, _| !name.contains(".acts"));
+    assert!(Model::new(&file).unwrap_err().to_string().contains("is not stated"));
+    // a head that is not there
+    let text = format!("[mace]\nfile = {:?}\nhead = \"secnd\"", option_path("two_heads"));
+    let e = try_potential(&system, UnitSystem::Physical, &text).err().expect("it is accepted");
+    assert!(e.to_string().contains("no head `secnd`"), "{e}");
 }
 
 fn candle_golden(select: impl Fn(&str) -> bool, most_atoms: usize) {

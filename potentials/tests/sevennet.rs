@@ -8,30 +8,16 @@ use caloron_potentials::ml::sevennet::{self, Mode, Model, Precision, Reference};
 use candle_core::{DType, Device};
 use std::path::PathBuf;
 use support::learned::{
-    by_candle, check, compute, conforms, deviations, largest_force, places, same, species, time,
+    self, by_candle, check, compute, conforms, deviations, differentiable_in_weights, largest_force, places,
+    same, species, time, with_edges,
 };
 use support::{Frame, frames, read_frames, try_potential};
 
 const PUBLISHED: &str = "checkpoint_sevennet_0.pth";
 
-/// A checkpoint that the Python package `sevenn` brings along: in the folder `pretrained_potentials` that the variable
-/// `CALORON_SEVENNET_MODELS` names, or of the package that `shared/peers/setup.sh` installs. Says so when it is not there.
+/// A checkpoint that the Python package `sevenn` brings along.
 fn shipped(name: &str) -> Option<PathBuf> {
-    let installed = || {
-        let home = std::env::var_os("CALORON_PEERS")
-            .map(PathBuf::from)
-            .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/caloron-peers")))?;
-        let folders = std::fs::read_dir(home.join("venv-sevenn/lib")).ok()?.flatten();
-        folders
-            .map(|f| f.path().join("site-packages/sevenn/pretrained_potentials"))
-            .find(|path| path.is_dir())
-    };
-    let folder = std::env::var_os("CALORON_SEVENNET_MODELS").map(PathBuf::from).or_else(installed);
-    let path = folder.map(|f| f.join(name)).filter(|p| p.exists());
-    if path.is_none() {
-        eprintln!("skipped: no `{name}` of the Python package sevenn (set CALORON_SEVENNET_MODELS)");
-    }
-    path
+    learned::shipped("CALORON_SEVENNET_MODELS", "venv-sevenn", "sevenn/pretrained_potentials", name)
 }
 
 fn read(path: PathBuf) -> Model {
@@ -134,6 +120,22 @@ fn read_frames_of(all: &[Frame], model: &str) -> Vec<Frame> {
     let of = all.iter().filter(|f| f.info["model"] == model);
     of.map(|f| Frame { info: f.info.clone(), symbols: f.symbols.clone(), columns: f.columns.clone() })
         .collect()
+}
+
+#[test]
+fn the_candle_model_is_differentiable_in_its_weights() {
+    let (Some(model), Some(frames)) = (sevennet_0(), frames("sevennet/sevennet_0_float64.extxyz")) else {
+        return;
+    };
+    let frame = frames.iter().find(|f| (3..=6).contains(&f.symbols.len())).expect("a small structure");
+    let (system, state) = frame.build(&species(frame));
+    let map = places(&system, &model.elements);
+    let candle = Reference::new(model.clone(), DType::F64, &Device::Cpu).unwrap();
+    with_edges(&system, &state, model.cutoff, &map, |_, edges, _| {
+        differentiable_in_weights(frame.name(), candle.weights(), || {
+            candle.forward(edges, 0).unwrap().energies.sum_all().unwrap()
+        });
+    });
 }
 
 fn against_candle(name: &str, model: &Model, frames: &[Frame]) {

@@ -14,7 +14,8 @@ use caloron_potentials::ml::tensornet::{self, Mode, Model, Precision, Reference,
 use candle_core::{DType, Device};
 use std::path::{Path, PathBuf};
 use support::learned::{
-    by_candle, check, compute, conforms, deviations, largest_force, places, same, species, time,
+    by_candle, check, compute, conforms, deviations, differentiable_in_weights, largest_force, places, same,
+    species, time, with_edges,
 };
 use support::{Frame, frames, read_frames, try_potential};
 
@@ -122,6 +123,23 @@ fn kernels_are_the_model_in_candle() {
                 &compute(&mut on_device, &system, &state),
             );
         }
+    }
+}
+
+#[test]
+fn candle_models_are_differentiable_in_their_weights() {
+    for name in MODELS {
+        let model = read(name);
+        let frame = &all_frames(name)[0];
+        let (system, state) = frame.build(&species(frame));
+        let map = places(&system, &model.elements);
+        let q = charge(frame);
+        let candle = Reference::new(model.clone(), DType::F64, &Device::Cpu).unwrap();
+        with_edges(&system, &state, model.cutoff, &map, |_, edges, _| {
+            differentiable_in_weights(name, candle.weights(), || {
+                candle.forward(edges, q).unwrap().energies.sum_all().unwrap()
+            });
+        });
     }
 }
 

@@ -7,8 +7,28 @@ use caloron_potentials::ml::differentiable::Edges;
 use caloron_potentials::ml::graph::Graph;
 use caloron_potentials::ml::mace::Precision;
 use candle_core::{Device, Tensor, Var};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 pub const ALL: Properties = Properties::all().difference(Properties::EXTRAS);
+
+/// A file that a Python package brings along: `name` in the folder that the environment variable `variable` names, or in `folder` of the packages
+/// in the environment `venv` that `shared/peers/setup.sh` installs. Says so when it is not there.
+pub fn shipped(variable: &str, venv: &str, folder: &str, name: &str) -> Option<PathBuf> {
+    let installed = || {
+        let home = std::env::var_os("CALORON_PEERS")
+            .map(PathBuf::from)
+            .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/caloron-peers")))?;
+        let pythons = std::fs::read_dir(home.join(venv).join("lib")).ok()?.flatten();
+        pythons.map(|p| p.path().join("site-packages").join(folder)).find(|path| path.is_dir())
+    };
+    let folder = std::env::var_os(variable).map(PathBuf::from).or_else(installed);
+    let path = folder.map(|f| f.join(name)).filter(|p| p.exists());
+    if path.is_none() {
+        eprintln!("SKIPPED: no `{name}` (set {variable} to the folder where it is)");
+    }
+    path
+}
 
 /// Symbols that occur in a frame.
 pub fn species(frame: &Frame) -> Vec<&str> {
@@ -42,18 +62,35 @@ pub fn by_candle(
     map: &[usize],
     energies: impl Fn(&Edges<'_>) -> Tensor,
 ) -> Outputs {
+    let mut out = Outputs::default();
+    out.reset(system.len(), ALL);
+    with_edges(system, state, cutoff, map, |graph, edges, vectors| {
+        if graph.edges() == 0 {
+            graph.add(&vec![f64::NAN; graph.nodes()], &[], Properties::ENERGY, &mut out);
+            return;
+        }
+        let energies = energies(edges);
+        let gradient = energies.sum_all().unwrap().backward().unwrap();
+        let g: Vec<Vec<f64>> = gradient.get(vectors.as_tensor()).unwrap().to_vec2().unwrap();
+        let g: Vec<[f64; 3]> = g.iter().map(|g| [g[0], g[1], g[2]]).collect();
+        graph.add(&energies.to_vec1::<f64>().unwrap(), &g, ALL, &mut out);
+    });
+    out
+}
+
+/// Calls a function with the graph of a structure, its edges and their vectors as a variable.
+pub fn with_edges(
+    system: &System,
+    state: &State,
+    cutoff: f64,
+    map: &[usize],
+    f: impl FnOnce(&mut Graph, &Edges<'_>, &Var),
+) {
     let list = list(system, state, cutoff);
     let input = Input { system, positions: state.positions(), cell: state.cell(), neighbors: &list };
     let mut graph = Graph::default();
     graph.build(&input, cutoff);
-    let mut out = Outputs::default();
-    out.reset(system.len(), ALL);
     let elements: Vec<u32> = graph.species().iter().map(|s| map[usize::from(*s)] as u32).collect();
-    if graph.edges() == 0 {
-        let energies: Vec<f64> = elements.iter().map(|_| f64::NAN).collect();
-        graph.add(&energies, &[], Properties::ENERGY, &mut out);
-        return out;
-    }
     let receivers: Vec<u32> = (0..graph.nodes()).flat_map(|k| vec![k as u32; graph.row(k).len()]).collect();
     let flat: Vec<f64> = graph.vectors().iter().flatten().copied().collect();
     let vectors =
@@ -61,12 +98,40 @@ pub fn by_candle(
     let senders = graph.neighbors().to_vec();
     let edges =
         Edges { vectors: vectors.as_tensor(), receivers: &receivers, senders: &senders, elements: &elements };
-    let energies = energies(&edges);
-    let gradient = energies.sum_all().unwrap().backward().unwrap();
-    let g: Vec<Vec<f64>> = gradient.get(vectors.as_tensor()).unwrap().to_vec2().unwrap();
-    let g: Vec<[f64; 3]> = g.iter().map(|g| [g[0], g[1], g[2]]).collect();
-    graph.add(&energies.to_vec1::<f64>().unwrap(), &g, ALL, &mut out);
-    out
+    f(&mut graph, &edges, &vectors);
+}
+
+/// Panics where the derivative of an energy with respect to weights is not its slope. Every variable moves in one direction, all of
+/// its numbers by other shares of the largest.
+pub fn differentiable_in_weights(name: &str, weights: &BTreeMap<String, Var>, energy: impl Fn() -> Tensor) {
+    let start = energy();
+    let gradients = start.backward().unwrap();
+    let start: f64 = start.to_scalar().unwrap();
+    let mut sloped = 0;
+    for (which, variable) in weights {
+        let values: Vec<f64> = variable.flatten_all().unwrap().to_vec1().unwrap();
+        let largest = values.iter().fold(1e-3f64, |s, x| s.max(x.abs()));
+        let direction: Vec<f64> = (0..values.len()).map(|k| largest * (1.7 * k as f64 + 0.3).sin()).collect();
+        let derivative: f64 = gradients.get(variable.as_tensor()).map_or(0.0, |g| {
+            let g: Vec<f64> = g.flatten_all().unwrap().to_vec1().unwrap();
+            g.iter().zip(&direction).map(|(g, d)| g * d).sum()
+        });
+        let moved = |step: f64| {
+            let x: Vec<f64> = values.iter().zip(&direction).map(|(x, d)| x + step * d).collect();
+            variable.set(&Tensor::from_vec(x, variable.shape(), variable.device()).unwrap()).unwrap();
+            energy().to_scalar::<f64>().unwrap()
+        };
+        let h = 2e-4;
+        let slope = (8.0 * (moved(h) - moved(-h)) - (moved(2.0 * h) - moved(-2.0 * h))) / (12.0 * h);
+        assert_eq!(moved(0.0), start, "{name}: {which} is what it was");
+        let limit = 1e-6 * derivative.abs() + 1e-8 * start.abs().max(1.0);
+        assert!(
+            (slope - derivative).abs() < limit,
+            "{name}, {which}: slope {slope}, derivative {derivative}"
+        );
+        sloped += usize::from(derivative.abs() > 1e-6);
+    }
+    assert!(sloped > weights.len() / 2, "{name}: {sloped} of {} variables matter", weights.len());
 }
 
 /// Places in a model, given by its atomic numbers, of the elements of a system.

@@ -63,6 +63,7 @@ const BUILTINS: &[&str] = &[
     "dict",
     "float",
     "frozenset",
+    "getattr",
     "int",
     "list",
     "object",
@@ -156,6 +157,7 @@ pub(super) fn call(arena: &mut Arena, function: Id, arguments: Id) -> Read<Optio
         "builtins.tuple" | "torch.Size" => Node::Tuple(elements(arena, &args)),
         "_codecs.encode" | "builtins.bytearray" | "builtins.bytes" => latin(arena, &args)?,
         "torch.device" => Node::Text(device(arena, &args)),
+        "builtins.getattr" => torch_function(arena, &args)?,
         "torch._utils._rebuild_parameter" | "torch._utils._rebuild_parameter_with_state" => {
             let tensor = args.first().map(|t| arena[*t].clone());
             match tensor {
@@ -197,6 +199,20 @@ pub(super) fn call(arena: &mut Arena, function: Id, arguments: Id) -> Read<Optio
         other => return Err(Fault::Forbidden(format!("{other}(…)"))),
     };
     Ok(Some(node))
+}
+
+/// The name of a function of PyTorch, such as `torch.tanh`, which pickles write as an attribute of the class that holds such
+/// functions. No other attribute of anything is looked up.
+fn torch_function(arena: &Arena, args: &[Id]) -> Read<Node> {
+    if let &[class, name] = args
+        && arena.global(class) == Some("torch._C._VariableFunctionsClass")
+        && let Some(name) = arena.text(name)
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+    {
+        return Ok(Node::Global(format!("torch.{name}")));
+    }
+    Err(Fault::Forbidden("builtins.getattr".to_owned()))
 }
 
 /// A tensor of a subclass: the function and the arguments that make the plain one.

@@ -35,9 +35,9 @@ impl Activation {
     pub fn named(name: &str) -> Option<Self> {
         Some(match name.rsplit('.').next().unwrap_or(name) {
             "silu" | "SiLU" => Self::Silu,
-            "tanh" => Self::Tanh,
+            "tanh" | "Tanh" => Self::Tanh,
             "abs" => Self::Abs,
-            "sigmoid" => Self::Sigmoid,
+            "sigmoid" | "Sigmoid" => Self::Sigmoid,
             "ShiftedSoftPlus" | "shifted_softplus" | "ssp" => Self::ShiftedSoftplus,
             _ => return None,
         })

@@ -33,6 +33,8 @@ pub(crate) struct About {
     pub model: String,
     /// Whether it is in single precision.
     pub single: bool,
+    /// What is worth knowing of this model.
+    pub note: Option<&'static str>,
 }
 
 /// The potential of a model.
@@ -96,6 +98,8 @@ impl Potential for GraphPotential {
         vec![self.about.citation]
     }
     fn describe(&self) -> Vec<String> {
-        vec![self.about.model.clone(), self.kernel.describe()]
+        let mut lines = vec![self.about.model.clone(), self.kernel.describe()];
+        lines.extend(self.about.note.map(str::to_owned));
+        lines
     }
 }

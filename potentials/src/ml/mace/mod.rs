@@ -17,6 +17,7 @@ use super::differentiable::Edges;
 use super::domain::domain;
 use super::fused::potential::{About, GraphPotential, Kernel};
 use super::other_architecture;
+use super::radial::Basis;
 use crate::BuildContext;
 pub use crate::Precision;
 use crate::many_body::files::map_species;
@@ -34,6 +35,10 @@ const ZBL_COULOMB: f64 = 14.3996;
 const ZBL_BOHR: f64 = 0.529;
 /// Rates of the four exponentials.
 const ZBL_RATES: [f64; 4] = [3.2, 0.9423, 0.4028, 0.2016];
+
+/// Of models with Chebyshev functions.
+const CHEBYSHEV: &str = "mace: Chebyshev functions: forces are the derivative of the energy, which those of mace-torch 0.3.16 are not \
+                         (it leaves out the derivative of these functions); see docs/models/mace.md";
 
 /// MACE potential from the file its authors publish (`.model`, a whole model saved by PyTorch) or from Caloron's safetensors.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -162,5 +167,6 @@ fn about(model: &Model, head: usize, precision: Precision) -> About {
         citation: "Batatia et al., Advances in Neural Information Processing Systems 35, 11423 (2022), arXiv:2206.07697",
         model: about,
         single: precision == Precision::F32,
+        note: matches!(model.radial.basis, Basis::Chebyshev { .. }).then_some(CHEBYSHEV),
     }
 }

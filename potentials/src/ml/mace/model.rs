@@ -237,12 +237,19 @@ impl Reader<'_> {
         let values = self.weights(name, degrees * c * c)?;
         Ok((0..degrees).map(|k| part(&values, k * c * c, c, c, 1.0 / (c as f64).sqrt())).collect())
     }
+    /// The activation of a module and its constant.
     fn activation(&self, module: &str) -> Read<(Activation, f64)> {
-        let Some(name) = self.attribute(module, "f").and_then(Value::as_str) else {
-            return Ok((Activation::Silu, Activation::Silu.constant()));
+        if self.attribute(module, "class").is_none() {
+            return content(format!("the activation `{module}` is not stated"));
+        }
+        // a function by its name, or a module
+        let own = self.attribute(module, "f").and_then(Value::as_str);
+        let inner = || self.attribute(&format!("{module}.f"), "class").and_then(Value::as_str);
+        let Some(name) = own.or_else(inner) else {
+            return content(format!("`{module}` does not name its function"));
         };
         let Some(f) = Activation::named(name) else {
-            return Err(Fault::Unsupported(format!("the activation `{name}`")));
+            return Err(Fault::Unsupported(format!("the activation `{name}` of `{module}`")));
         };
         let constant = if self.flag(module, "_is_id") == Some(true) {
             1.0
@@ -251,8 +258,23 @@ impl Reader<'_> {
         };
         Ok((f, constant))
     }
+    /// The activation of a readout, by the list that e3nn keeps of them: one that is left out is the identity.
+    fn gate(&self, list: &str) -> Read<(Activation, f64)> {
+        let first = format!("{list}.0");
+        let is_list = self.class(list).is_ok_and(|class| class == "ModuleList");
+        if is_list && self.attribute(&first, "class").is_none() {
+            return Ok((Activation::Identity, 1.0));
+        }
+        self.activation(&first)
+    }
     fn network(&self, module: &str, inputs: usize, outputs: usize) -> Read<Network> {
-        let activation = self.activation(&format!("{module}.layer0.act"))?;
+        // the last layer has none
+        let single = !self.has(&format!("{module}.layer1.weight"));
+        let activation = if single {
+            (Activation::Identity, 1.0)
+        } else {
+            self.activation(&format!("{module}.layer0.act"))?
+        };
         network(self.file, module, activation, inputs, outputs)
     }
     fn radii(&self, name: &str, elements: &[u8]) -> Read<Vec<f64>> {
@@ -362,6 +384,13 @@ impl Reader<'_> {
             "RealAgnosticDensityResidualInteractionBlock" => (true, true),
             other => return Err(Fault::Unsupported(format!("the interaction `{other}`"))),
         };
+        if let Some(edges) = self.attribute(&module, "edge_irreps").and_then(Value::as_str)
+            && self.attribute(&module, "node_feats_irreps").and_then(Value::as_str) != Some(edges)
+        {
+            return Err(Fault::Unsupported(format!(
+                "features `{edges}` of edges (`edge_irreps`) in `{module}`"
+            )));
+        }
         let input = self.degrees(&module, "node_feats_irreps")?;
         let output = self.degrees(&module, "hidden_irreps")?;
         let target = self.degrees(&module, "target_irreps")?;
@@ -547,7 +576,7 @@ impl Reader<'_> {
             ));
         }
         let w2 = self.weights(&of("linear_2.weight"), hidden * heads)?;
-        let (f, constant) = self.activation(&of("non_linearity.acts.0"))?;
+        let (f, constant) = self.gate(&of("non_linearity.acts"))?;
         Ok(Some(Readout::Network(
             part(&w1, 0, c, hidden, scale(c)),
             f,

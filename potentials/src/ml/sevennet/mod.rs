@@ -161,5 +161,6 @@ fn about(model: &Model, modality: usize, precision: Precision) -> About {
         citation: "Park, Kim, Hwang and Han, J. Chem. Theory Comput. 20, 4857 (2024), doi 10.1021/acs.jctc.4c00190",
         model: about,
         single: precision == Precision::F32,
+        note: None,
     }
 }

@@ -234,5 +234,6 @@ fn about(model: &Model, charge: f64, precision: Precision) -> About {
             model.elements.len(),
         ),
         single: precision == Precision::F32,
+        note: None,
     }
 }

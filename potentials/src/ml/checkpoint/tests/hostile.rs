@@ -34,6 +34,74 @@ fn names_that_no_model_needs_are_refused_and_nothing_is_called() {
 }
 
 #[test]
+fn attributes_are_names_of_torch_functions_or_refused() {
+    let holder = ("torch._C", "_VariableFunctionsClass");
+    let attribute = |(module, class): (&str, &str), name: &str| {
+        Script::new().global("builtins", "getattr").op(b"(").global(module, class).text(name).op(b"tR")
+    };
+    for (class, name) in [
+        (holder, "__class__"),
+        (holder, "_x"),
+        (holder, "Tensor"),
+        (holder, "tanh.__self__"),
+        (holder, ""),
+        (("torch", "Tensor"), "tanh"),
+        (("torch", "hub"), "load"),
+        (("collections", "OrderedDict"), "fromkeys"),
+        (("builtins", "object"), "tanh"),
+    ] {
+        let message = refusal(&attribute(class, name).file(&[]));
+        assert!(message.contains("`builtins.getattr`"), "{class:?} {name}: {message}");
+    }
+    // of a text, of something that was itself an attribute, with a default, by Python 2's name, and not as a call
+    let of_text = Script::new().global("__builtin__", "getattr").op(b"(").text("x").text("tanh").op(b"tR");
+    let nested = Script::new()
+        .global("builtins", "getattr")
+        .op(b"(")
+        .op(&attribute(holder, "tanh").0[2..])
+        .text("tanh")
+        .op(b"tR");
+    let three = Script::new()
+        .global("builtins", "getattr")
+        .op(b"(")
+        .global(holder.0, holder.1)
+        .text("tanh")
+        .op(b"NtR");
+    let new = Script::new().global("builtins", "getattr").op(b")\x81");
+    let rebuilt = Script::new()
+        .global("copyreg", "_reconstructor")
+        .op(b"(")
+        .global("builtins", "getattr")
+        .global("builtins", "object")
+        .op(b"NtR");
+    for script in [of_text, nested, three, new] {
+        let message = refusal(&script.file(&[]));
+        assert!(message.contains("`builtins.getattr`"), "{message}");
+    }
+    assert!(refusal(&rebuilt.file(&[])).contains("without class"));
+    // the function is a name, and is not called
+    for name in ["tanh", "load", "from_file"] {
+        let called = attribute(holder, name).op(b"(").text("x").op(b"tR");
+        assert!(refusal(&called.file(&[])).contains(&format!("torch.{name}")));
+    }
+    // in a module it is the text of its name
+    let module = Script::new()
+        .global("torch.nn.modules.container", "ModuleList")
+        .op(b")\x81}(")
+        .text("_modules")
+        .op(b"}")
+        .text("f")
+        .op(&attribute(holder, "tanh").0[2..])
+        .text("_buffers")
+        .op(b"}(")
+        .text("w")
+        .tensor("DoubleStorage", "0", 1, 0, &[1], &[1])
+        .op(b"uub");
+    let model = read(&module.file(&[("0", &[0; 8])])).unwrap();
+    assert_eq!(model.hyper_parameter(&["modules", "", "f"]), Some(&serde_json::json!("torch.tanh")));
+}
+
+#[test]
 fn forged_lengths_allocate_nothing() {
     for op in [
         &b"X\xff\xff\xff\xff"[..],

@@ -6,6 +6,7 @@ use crate::ml::mace::reference::Reference;
 use caloron_engine::neighbors::Search;
 use caloron_engine::{Cell, Input, Mat3, NeighborList, Species, System, Vec3, elements};
 use candle_core::{DType, Device, Tensor, Var};
+use std::path::Path;
 
 /// Atoms of the model's elements in turn, pushed off a lattice in a skewed cell smaller than the cutoff.
 fn scene(model: &Model) -> (System, Vec<Vec3>, Cell) {
@@ -29,10 +30,20 @@ fn scene(model: &Model) -> (System, Vec<Vec3>, Cell) {
 
 #[test]
 fn every_stage_is_that_of_the_candle_module() {
-    for name in
-        ["models/a_tiny.model", "models/e_density_agnesi_zbl.model.gz", "models/f_three_layers.model.gz"]
-    {
-        let Some(path) = caloron_engine::testing::reference(&format!("mace/{name}")) else { return };
+    for name in [
+        "density.model.gz",
+        "correlation_4.model.gz",
+        "features_3.model.gz",
+        "models/a_tiny.model",
+        "models/e_density_agnesi_zbl.model.gz",
+        "models/f_three_layers.model.gz",
+    ] {
+        let path = if name.starts_with("models/") {
+            caloron_engine::testing::reference(&format!("mace/{name}"))
+        } else {
+            Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/mace").join(name))
+        };
+        let Some(path) = path else { return };
         let model = Model::new(&checkpoint::load(path).unwrap()).unwrap();
         let (system, positions, cell) = scene(&model);
         let mut list = NeighborList::new(model.cutoff, 0.0, Search::Auto);

@@ -487,3 +487,6 @@ impl<T: Real> Fused<T> {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;
