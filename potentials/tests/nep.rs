@@ -5,7 +5,7 @@ use caloron_engine::neighbors::Search;
 use caloron_engine::testing::{Check, Options, check_potential, reference};
 use caloron_engine::{Evaluator, Potential, Properties, State, System, UnitSystem};
 use std::path::{Path, PathBuf};
-use support::{deviation, evaluate, frames, try_potential};
+use support::{deviation, evaluate, frames, read_frames, try_potential};
 
 const MODELS: [(&str, &[&str]); 6] = [
     ("C_2024_NEP4", &["C"]),
@@ -127,6 +127,29 @@ fn the_imported_form_gives_the_same_bits() {
     assert_eq!((a.energy, &a.forces, a.virial), (b.energy, &b.forces, b.virial));
 }
 
+/// Small models with random numbers in `data/nep`, made by its `make.py`: version 3 with two elements, the ZBL of each kind.
+#[test]
+fn small_models_agree_with_nep_cpu() {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/nep"));
+    let frames = read_frames(&folder.join("nep.extxyz"));
+    assert_eq!(frames.len(), 12);
+    for frame in &frames {
+        let (system, state) = frame.build(&["Si", "O"]);
+        let model = &frame.info["model"];
+        let out = evaluate(potential(&folder.join(format!("{model}.txt")), &system), &system, &state);
+        let worst = deviation(frame, &out, true);
+        eprintln!("{model} {}: {worst:.1e}", frame.name());
+        assert!(worst < 1e-9, "{model}, {}: deviates by {worst:e}", frame.name());
+    }
+    let (system, state) = frames[4].build(&["Si", "O"]);
+    for model in ["nep3", "nep3_zbl", "nep4_flexible", "nep4_typewise"] {
+        let mut potential = potential(&folder.join(format!("{model}.txt")), &system);
+        let options = Options { atoms: 3, ..Options::default() };
+        let report = check_potential(potential.as_mut(), &system, &state, &options).unwrap();
+        assert!(report.passed(), "{model}\n{report}");
+    }
+}
+
 #[test]
 fn wrong_files_are_errors() {
     let Some(path) = file("Si_2022_NEP4_5body") else { return };
@@ -218,6 +241,9 @@ fn committees_give_means_and_spreads() {
         let error = try_potential(&system, UnitSystem::Physical, &text).err().unwrap();
         assert!(error.message.contains(said), "{}", error.message);
     }
+    // the log says which files they are
+    let said = committee("").describe().join("\n");
+    assert!(said.contains("member 1: ") && said.contains(&a.display().to_string()), "{said}");
     let mut potential = committee("");
     let options = Options { atoms: 2, ..Options::default() };
     let report = check_potential(potential.as_mut(), &system, &state, &options).unwrap();

@@ -4,6 +4,7 @@
 //! elsewhere. For M members with energies E_m and forces F_mi:
 //!
 //! - energy Ē = Σ_m E_m/M, forces F̄_i = Σ_m F_mi/M, and so for the other properties,
+//! - extras that all members have, such as magnetic moments: their mean,
 //! - spread of the force on an atom s_i = √(Σ_m |F_mi − F̄_i|²/M), eV/Å,
 //! - spread of the energy √(Σ_m (E_m − Ē)²/M)/N for N atoms, eV per atom.
 //!
@@ -22,9 +23,11 @@ use caloron_engine::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 const NAME: &str = "committee";
-static EXTRAS: [ExtraSpec; 2] = [
+/// What every committee gives.
+static SPREADS: [ExtraSpec; 2] = [
     ExtraSpec { name: FORCE_SPREAD, scope: Scope::Atom, components: 1, unit: "eV/Å" },
     ExtraSpec { name: ENERGY_SPREAD, scope: Scope::System, components: 1, unit: "eV/atom" },
 ];
@@ -80,11 +83,15 @@ impl CommitteeSpec {
             )
             .hint("leave it out to never stop"));
         }
-        let build = |(k, spec): (usize, &PotentialSpec)| {
-            spec.build(context).map_err(|e| e.within(&format!("[{k}]")).within("members"))
-        };
-        let members: Vec<_> = self.members.iter().enumerate().map(build).collect::<Result<_, _>>()?;
+        let (mut members, mut sources) = (Vec::new(), Vec::new());
+        for (k, spec) in self.members.iter().enumerate() {
+            let before = context.files.len();
+            members.push(spec.build(context).map_err(|e| e.within(&format!("[{k}]")).within("members"))?);
+            let names = context.files[before..].iter().map(|f| f.display().to_string());
+            sources.push(names.collect::<Vec<_>>().join(", "));
+        }
         let mut committee = Committee::new(members, limit);
+        committee.sources = sources;
         if let Some(file) = &self.calibration {
             committee.calibration = Some(self.read_calibration(context, file)?);
         }
@@ -116,10 +123,33 @@ impl CommitteeSpec {
     }
 }
 
+/// The spreads, and the extras that all members have and that are none of them. Lists live as long as the program, each once.
+fn extras(members: &[Box<dyn Potential>]) -> &'static [ExtraSpec] {
+    static LISTS: Mutex<Vec<&'static [ExtraSpec]>> = Mutex::new(Vec::new());
+    let has = |m: &dyn Potential, e: &ExtraSpec| {
+        m.provides().contains(Properties::EXTRAS) && m.extras().contains(e)
+    };
+    let own = |e: &ExtraSpec| SPREADS.iter().any(|s| s.name == e.name);
+    let first = members.first().map_or(&[][..], |m| m.extras()).iter();
+    let common = first.filter(|e| !own(e) && members.iter().all(|m| has(m.as_ref(), e)));
+    let list: Vec<ExtraSpec> = SPREADS.iter().chain(common).cloned().collect();
+    let mut lists = LISTS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = lists.iter().find(|l| ***l == *list) {
+        return known;
+    }
+    let list: &'static [ExtraSpec] = Box::leak(list.into_boxed_slice());
+    lists.push(list);
+    list
+}
+
 /// The potential.
 pub struct Committee {
     members: Vec<Box<dyn Potential>>,
     outputs: Vec<Outputs>,
+    /// What it gives beside energies and forces: the spreads, and what all members give.
+    extras: &'static [ExtraSpec],
+    /// Files of the members, as far as they are known.
+    sources: Vec<String>,
     /// Largest spread of the force on an atom that is let through, eV/Å.
     limit: Option<f64>,
     calibration: Option<Calibration>,
@@ -132,7 +162,8 @@ impl Committee {
         let outputs = members.iter().map(|_| Outputs::default()).collect();
         let domains = members.iter().filter_map(|m| m.domain());
         let domain = domains.fold(None, |all: Option<Domain>, d| Some(all.unwrap_or_default().and(d)));
-        Self { members, outputs, limit, calibration: None, domain }
+        let extras = extras(&members);
+        Self { members, outputs, extras, sources: Vec::new(), limit, calibration: None, domain }
     }
     /// Multiplies spreads by the factors of a calibration.
     #[must_use]
@@ -165,7 +196,7 @@ impl Potential for Committee {
         common | Properties::EXTRAS
     }
     fn extras(&self) -> &'static [ExtraSpec] {
-        &EXTRAS
+        self.extras
     }
     fn compute(
         &mut self,
@@ -179,6 +210,10 @@ impl Potential for Committee {
         let mut need = want.difference(Properties::EXTRAS);
         if spread {
             need |= Properties::FORCES;
+        }
+        let common = &self.extras[SPREADS.len()..];
+        if want.contains(Properties::EXTRAS) && !common.is_empty() {
+            need |= Properties::EXTRAS;
         }
         for (member, outputs) in self.members.iter_mut().zip(&mut self.outputs) {
             outputs.reset(atoms, need);
@@ -224,10 +259,18 @@ impl Potential for Committee {
             parallel::for_each_mut(&mut values, |i, s| {
                 *s = force_factor * Self::force_variance(outputs, i).sqrt()
             });
-            out.extras.push(Extra { spec: &EXTRAS[0], values });
+            out.extras.push(Extra { spec: &SPREADS[0], values });
             let variance = outputs.iter().map(|o| (o.energy - energy).powi(2)).sum::<f64>() * part;
             let spread = energy_factor * variance.sqrt() / atoms.max(1) as f64;
-            out.extras.push(Extra { spec: &EXTRAS[1], values: vec![spread] });
+            out.extras.push(Extra { spec: &SPREADS[1], values: vec![spread] });
+            for spec in common {
+                let mut values: Vec<f64> = Vec::new();
+                for found in outputs.iter().filter_map(|o| o.extras.iter().find(|e| e.spec == spec)) {
+                    values.resize(found.values.len(), 0.0);
+                    values.iter_mut().zip(&found.values).for_each(|(v, x)| *v += part * x);
+                }
+                out.extras.push(Extra { spec, values });
+            }
         }
         Ok(())
     }
@@ -267,7 +310,12 @@ impl Potential for Committee {
                 c.structures, c.force_factor, c.energy_factor
             ),
         });
-        lines.extend(self.members.iter().flat_map(|m| m.describe()));
+        for (k, member) in self.members.iter().enumerate() {
+            if let Some(source) = self.sources.get(k).filter(|s| !s.is_empty()) {
+                lines.push(format!("committee: member {}: {source}", k + 1));
+            }
+            lines.extend(member.describe());
+        }
         lines
     }
     fn warnings(&self) -> Vec<String> {

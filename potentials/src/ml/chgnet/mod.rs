@@ -17,18 +17,20 @@ use super::domain::domain;
 use super::graph::Graph;
 use crate::BuildContext;
 pub use crate::Precision;
+use crate::many_body::files::map_species;
 use crate::simd::{Level, Real};
 use bonds::Bonds;
 use caloron_engine::{
     Domain, Extra, ExtraSpec, Input, Outputs, Potential, PotentialError, Properties, Scope, SpecError,
-    UnitSystem,
+    Species, System, UnitSystem, elements,
 };
 use candle_core::{DType, Device, Var};
 use network::{Memory, Network};
 use reference::{Connections, Reference};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use weights::{ATOM_CUTOFF, BOND_CUTOFF, ELEMENTS, Weights};
 
@@ -53,6 +55,9 @@ pub struct ChgnetSpec {
     /// Where the network runs: `cpu` (default), or `cuda` or `cuda:0` for a CUDA device.
     #[serde(default)]
     pub device: DeviceSpec,
+    /// Element of the model for a species, such as `{ O1 = "O" }`. Default: the element of the same name.
+    #[serde(default)]
+    pub elements: Option<BTreeMap<String, String>>,
 }
 
 impl ChgnetSpec {
@@ -65,12 +70,7 @@ impl ChgnetSpec {
         if context.units != UnitSystem::Physical {
             return Err(SpecError::new("", "the model is in eV and Å and cannot be used in reduced units"));
         }
-        for species in context.system.species() {
-            if element(species.number).is_none() {
-                return Err(SpecError::new("", format!("the model was not trained on `{}`", species.symbol))
-                    .hint("it knows the elements from H to Pu"));
-            }
-        }
+        let numbers = self.numbers(context.system)?;
         let (model, name) = match &self.file {
             Some(file) => {
                 let model = ModelFile::open(context, "file", file)?;
@@ -92,10 +92,33 @@ impl ChgnetSpec {
                 .move_to(&model, &device)
                 .map_err(|e| SpecError::new("device", format!("the model cannot be put there: {e}")))?;
         }
-        let species = context.system.species();
-        potential.domain = domain(&model, context.system, |s| &species[s].symbol)?;
+        potential.domain = domain(&model, context.system, |s| elements::symbol(numbers[s]).unwrap_or(""))?;
+        potential.stated = Some(numbers);
         Ok(potential)
     }
+    /// Atomic numbers of the species.
+    fn numbers(&self, system: &System) -> Result<Vec<u8>, SpecError> {
+        if self.elements.is_some() {
+            let known = (1..=ELEMENTS as u8).filter_map(elements::symbol).map(str::to_owned);
+            let name = self.file.as_deref().unwrap_or(Path::new("CHGNet 0.3.0"));
+            let map = map_species(system, self.elements.as_ref(), &known.collect::<Vec<_>>(), name)?;
+            return Ok(map.into_iter().map(|place| place as u8 + 1).collect());
+        }
+        let number = |s: &Species| {
+            element(s.number).ok_or_else(|| {
+                SpecError::new("", format!("the model was not trained on `{}`", s.symbol)).hint(format!(
+                    "it knows the elements from H to Pu; name the element of a species with `elements = {{ {} = \"...\" }}`",
+                    s.symbol
+                ))
+            })
+        };
+        system.species().iter().map(number).collect()
+    }
+}
+
+/// Does the file hold a model of this form?
+pub(super) fn check(model: &ModelFile) -> Result<(), Fault> {
+    Weights::new(model).map(|_| ())
 }
 
 /// The model whose weights are part of the program.
@@ -207,6 +230,8 @@ pub struct Chgnet {
     graph: Graph,
     bonds: Bonds,
     numbers: Vec<u8>,
+    /// Atomic numbers of the species, where the input states them.
+    stated: Option<Vec<u8>>,
     domain: Domain,
 }
 
@@ -233,6 +258,7 @@ impl Chgnet {
             graph: Graph::default(),
             bonds: Bonds::default(),
             numbers: Vec::new(),
+            stated: None,
             domain: Domain::default(),
         }
     }
@@ -276,10 +302,10 @@ impl Potential for Chgnet {
         out: &mut Outputs,
     ) -> Result<(), PotentialError> {
         self.numbers.clear();
-        for species in input.system.species() {
-            let number = element(species.number).ok_or_else(|| PotentialError::UnknownSpecies {
-                potential: NAME,
-                species: species.symbol.clone(),
+        for (k, species) in input.system.species().iter().enumerate() {
+            let stated = self.stated.as_ref().and_then(|s| s.get(k).copied());
+            let number = element(stated.or(species.number)).ok_or_else(|| {
+                PotentialError::UnknownSpecies { potential: NAME, species: species.symbol.clone() }
             })?;
             self.numbers.push(number);
         }

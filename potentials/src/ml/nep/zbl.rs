@@ -14,6 +14,12 @@ const COULOMB: f64 = 14.399_645;
 const UNIVERSAL: [[f64; 2]; 4] =
     [[0.18175, 3.1998], [0.50986, 0.94229], [0.28022, 0.4029], [0.02817, 0.20162]];
 
+/// A number from 0.1 to 10 with six digits.
+fn six_digits(x: f64) -> f64 {
+    let unit = if x < 1.0 { 1e6 } else { 1e5 };
+    (x * unit).round() / unit
+}
+
 /// The repulsion of a pair of species.
 #[derive(Clone, Debug)]
 struct Pair {
@@ -54,8 +60,9 @@ impl Core {
             }
             let (mut low, mut high) = (inner, outer);
             if let Some(factor) = radius("factor") {
-                // GPUMD's radii are 4/3 of these
-                let of = |k: usize| covalent_radius(numbers[k] as u8).map_or(1.0, |r| r * 4.0 / 3.0);
+                // GPUMD's radii are 4/3 of these, written with six digits
+                let of =
+                    |k: usize| covalent_radius(numbers[k] as u8).map_or(1.0, |r| six_digits(r * 4.0 / 3.0));
                 high = high.min(factor * (of(i) + of(j)));
                 low = 0.0;
             }
