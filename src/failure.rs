@@ -2,7 +2,7 @@
 use std::fmt;
 
 /// A failure with everything the user is told.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Failure {
     kind: Kind,
     message: String,

@@ -86,7 +86,9 @@ pub fn set_outputs(frame: &mut Frame, state: &State, outputs: &Outputs, forces: 
             Scope::Atom => {
                 let mut array = Array::reals(extra.values.clone());
                 array.columns = extra.spec.components;
-                frame.arrays.insert(extra.spec.name, array);
+                // files have the name that other programs know
+                let name = if extra.spec.name == "magnetic_moments" { "magmoms" } else { extra.spec.name };
+                frame.arrays.insert(name, array);
             }
             Scope::System if extra.values.len() == 1 => {
                 frame.info.insert(extra.spec.name, Value::Real(extra.values[0]));

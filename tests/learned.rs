@@ -256,15 +256,155 @@ fn a_folder_of_mixed_structures_is_evaluated_in_order() {
     let expected = table(&one, "1");
     assert_eq!(expected.lines().count(), 13);
     assert_eq!(table(&one, "2"), expected);
-    assert_eq!(table(&parts, "2"), expected);
+    // of a folder the last column names the file
+    let named: Vec<String> = expected
+        .lines()
+        .enumerate()
+        .map(|(k, line)| match k {
+            0 => format!("{line}  file\n"),
+            k => format!("{line}  {:02}.extxyz\n", k - 1),
+        })
+        .collect();
+    assert_eq!(table(&parts, "2"), named.concat());
     let output =
         caloron().args(["relax", "--fmax", "0.5"]).arg(&parts).arg("-p").arg(&potential).output().unwrap();
     assert_eq!(stdout(&output).lines().count(), 13, "{}", stderr(&output));
+    assert!(stdout(&output).lines().nth(3).unwrap().ends_with("  02.extxyz"), "{}", stdout(&output));
+
+    // a file that cannot be read and a structure of another element are reported; the others are evaluated
+    std::fs::write(parts.join("04.extxyz"), "2\nProperties=species:S:1:pos:R:3\nAr 0 0\n").unwrap();
+    std::fs::write(parts.join("07.extxyz"), line(&[1.0, 4.0]).replace("Ar", "Xe")).unwrap();
+    let results = folder.path("results.extxyz");
+    for command in ["eval", "relax"] {
+        let output = caloron()
+            .arg(command)
+            .arg(&parts)
+            .arg("-p")
+            .arg(&potential)
+            .args(["--force", "-o"])
+            .arg(&results)
+            .output()
+            .unwrap();
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert_eq!(stdout(&output).lines().count(), 11, "{}", stdout(&output));
+        assert!(said.contains("04.extxyz") && said.contains("frame 6 (07.extxyz): "), "{said}");
+        assert!(said.contains("no parameters for element `Xe`"), "{said}");
+        assert!(said.contains("2 structures or files failed"), "{said}");
+        let frames = caloron::io::read_all(&results).unwrap();
+        assert_eq!(frames.len(), 10);
+        let last = format!("{:?}", frames[9].info.get("file"));
+        assert!(last.contains("11.extxyz"), "{last}");
+    }
+    // where all fail alike, once is enough
+    std::fs::rename(folder.path("a.txt"), folder.path("b.txt")).unwrap();
+    let output = caloron().arg("eval").arg(&one).arg("-p").arg(&potential).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = stderr(&output);
+    assert_eq!(said.matches("cannot read").count(), 1, "{said}");
+    assert!(said.contains("did you mean `b.txt`"), "{said}");
     let empty = folder.path("empty");
     std::fs::create_dir(&empty).unwrap();
     let output = caloron().arg("eval").arg(&empty).arg("-p").arg(&potential).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("holds no structure file"), "{}", stderr(&output));
+}
+
+/// The element that a potential names for a species gives its mass too; masses that are stated stay.
+#[test]
+fn species_named_for_a_model_have_the_mass_of_their_element() {
+    let folder = Folder::new("masses");
+    folder.write("a.txt", &nep(1.0));
+    let text = line(&[5.0, 8.5]).replace("Ar", "A1");
+    let structure = folder.write("a.extxyz", &text);
+    let named = "nep = { file = \"a.txt\", elements = { A1 = \"Ar\" } }";
+    let potential = folder.write("p.toml", &format!("[[potential]]\n{named}\n"));
+    let output = caloron().arg("eval").arg(&structure).arg("-p").arg(&potential).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let masses = |name: &str, text: &str| {
+        let file = folder.write(&format!("{name}.toml"), text);
+        let input = caloron::input::InputFile::read(&file);
+        let plan = input.and_then(|i| i.build()).unwrap_or_else(|e| panic!("{e}"));
+        plan.system.masses().to_vec()
+    };
+    assert_eq!(masses("named", &input(1, named, "")), [39.95; 2]);
+    let stated = input(1, named, "").replace("[system]", "[system]\nmasses = { A1 = \"7 u\" }");
+    assert_eq!(masses("stated", &stated), [7.0; 2]);
+}
+
+/// Magnetic moments have the name in files that other programs know.
+#[test]
+fn magnetic_moments_are_in_files() {
+    let folder = Folder::new("moments");
+    let text = "2\nLattice=\"2.87 0 0 0 2.87 0 0 0 2.87\" Properties=species:S:1:pos:R:3\nFe 0 0 0\nFe 1.4 1.4 1.5\n";
+    let structure = folder.write("fe.extxyz", text);
+    let potential = folder.write("p.toml", "[[potential]]\nchgnet = {}\n");
+    let results = folder.path("out.extxyz");
+    let output = caloron()
+        .arg("eval")
+        .arg(&structure)
+        .arg("-p")
+        .arg(&potential)
+        .arg("-o")
+        .arg(&results)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let frame = &caloron::io::read_all(&results).unwrap()[0];
+    let moments = format!("{:?}", frame.arrays.get("magmoms"));
+    assert!(moments.starts_with("Some"), "{moments}");
+    assert!(frame.arrays.get("magnetic_moments").is_none());
+}
+
+/// What a MACE file says of itself, and that weights alone are no model.
+#[test]
+fn mace_models_are_described() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("potentials/tests/data/mace");
+    let info = |path: &Path| {
+        let output = caloron().args(["model", "info"]).arg(path).output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        stdout(&output)
+    };
+    for (name, words) in [
+        (
+            "two_heads",
+            &[
+                "5 Bessel functions of the distance",
+                "cutoff power           5 (on the functions)",
+                "average neighbours     8",
+                "first: H -1, C -2, O -3 eV",
+                "second: H -2, C -3, O -4 eV",
+                "1: RealAgnosticResidualInteractionBlock, features 3x0e+3x1o, sums over neighbours divided by 8, linear readout",
+                "readout of 8 hidden numbers (silu)",
+            ][..],
+        ),
+        ("density", &["2: RealAgnosticDensityResidualInteractionBlock", "divided by a density"]),
+        ("chebyshev_agnesi", &["5 Chebyshev polynomials of the Agnesi transform of the distance"]),
+        ("gate_none", &["readout of 4 hidden numbers (identity)"]),
+        ("gaussian_soft_zbl", &["5 Gaussians of the soft transform", "pair repulsion         ZBL"]),
+    ] {
+        let said = info(&data.join(format!("{name}.model.gz")));
+        for word in words {
+            assert!(said.contains(word), "{name}: `{word}` missing in:\n{said}");
+        }
+        assert!(!said.contains("usable"), "{said}");
+    }
+    let folder = Folder::new("weights-alone");
+    let mut model = caloron::potentials::ml::checkpoint::load(data.join("gate_none.model.gz")).unwrap();
+    model.hyper_parameters.clear();
+    let weights = folder.path("weights.safetensors");
+    model.save(&weights).unwrap();
+    let said = info(&weights);
+    assert!(said.contains("usable                 no: the file holds weights without"), "{said}");
+    let output = caloron()
+        .args(["model", "import", "-o"])
+        .arg(folder.path("own.safetensors"))
+        .arg(&weights)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("weights without the description"), "{}", stderr(&output));
+    assert!(!folder.path("own.safetensors").exists());
 }
 
 #[cfg(not(feature = "cuda"))]

@@ -25,6 +25,7 @@ use crate::pair::{
     born::Born, buckingham::Buckingham, lennard_jones::LennardJones, mie::Mie, morse::Morse,
     soft_sphere::SoftSphere, tabulated::Tabulated, wca::Wca, yukawa::Yukawa, zbl::Zbl,
 };
+use caloron_engine::error::nearest;
 use caloron_engine::{Potential, SpecError, System, UnitSystem};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -48,6 +49,26 @@ pub struct BuildContext<'a> {
     pub files: Vec<PathBuf>,
 }
 
+/// What to do about a file named in the input that is not there: a name like it in its folder, or where names start from.
+pub(crate) fn missing(error: &std::io::Error, directory: &Path, file: &Path) -> Option<String> {
+    if error.kind() != std::io::ErrorKind::NotFound {
+        return None;
+    }
+    let path = directory.join(file);
+    let name = path.file_name()?.to_string_lossy().into_owned();
+    let folder = path.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Some(format!("there is no folder `{}`", folder.display()));
+    };
+    let mut names: Vec<String> =
+        entries.flatten().map(|e| e.file_name().to_string_lossy().into_owned()).take(10_000).collect();
+    names.sort();
+    Some(match nearest(&name, names.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean `{near}`, which is in that folder?"),
+        None => "names of files are relative to the folder of the input file".to_owned(),
+    })
+}
+
 impl BuildContext<'_> {
     /// Reads a text file named in the input and notes it.
     ///
@@ -55,8 +76,13 @@ impl BuildContext<'_> {
     /// When it cannot be read; the error is at `key`.
     pub fn read(&mut self, key: &str, file: &Path) -> Result<String, SpecError> {
         let path = self.directory.join(file);
-        let text = std::fs::read_to_string(&path)
-            .map_err(|e| SpecError::new(key, format!("cannot read `{}`: {e}", path.display())))?;
+        let text = std::fs::read_to_string(&path).map_err(|e| {
+            let error = SpecError::new(key, format!("cannot read `{}`: {e}", path.display()));
+            match missing(&e, self.directory, file) {
+                Some(hint) => error.hint(hint),
+                None => error,
+            }
+        })?;
         self.files.push(path);
         Ok(text)
     }

@@ -97,9 +97,9 @@ fn members(file: &PotentialFile) -> Result<usize, Failure> {
 }
 
 fn compare(item: &mut Item<'_>) -> Result<Sums, Failure> {
-    let index = item.index;
+    let label = item.label.clone();
     let missing = |what: &str| {
-        Failure::input(format!("frame {index}: the structure has no reference {what}"))
+        Failure::input(format!("{label}: the structure has no reference {what}"))
             .hint("an extended XYZ file holds `energy=...` and a column `forces`")
     };
     let reference = item.frame.forces.as_ref().ok_or_else(|| missing("forces"))?;
@@ -109,7 +109,7 @@ fn compare(item: &mut Item<'_>) -> Result<Sums, Failure> {
     let outputs = item
         .evaluator
         .ensure(&system, &state, want, want)
-        .map_err(|e| Failure::simulation(format!("frame {index}: {e}")))?;
+        .map_err(|e| Failure::simulation(format!("{label}: {e}")))?;
     let extra = |name: &str| outputs.extras.iter().find(|e| e.spec.name == name).map(|e| &e.values[..]);
     let (Some(spread), Some(&[energy_spread])) = (extra(FORCE_SPREAD), extra(ENERGY_SPREAD)) else {
         return Err(Failure::other("the committee reports no spread"));

@@ -35,8 +35,8 @@ pub(super) fn execute(a: &Arguments) -> Result<(), Failure> {
     let mut structures = Structures::open(&a.structures, &a.potential)?;
     let units = structures.units();
     let mut writer = a.output.as_ref().map(|path| output_file(path, a.force, units)).transpose()?;
-    say!("{}", header(units));
-    structures.for_each(evaluate, |done: Evaluated| {
+    say!("{}{}", header(units), if structures.is_folder() { "  file" } else { "" });
+    let result = structures.for_each(evaluate, |done: Evaluated| {
         say!("{}", done.line);
         if let Some(warning) = &done.warning {
             eprintln!("warning: {warning}");
@@ -45,11 +45,11 @@ pub(super) fn execute(a: &Arguments) -> Result<(), Failure> {
             Some(w) => w.write(&done.frame).map_err(Failure::from),
             None => Ok(()),
         }
-    })?;
+    });
     if let Some(mut w) = writer {
         w.sync()?;
     }
-    Ok(())
+    result
 }
 
 fn header(units: UnitSystem) -> String {
@@ -75,21 +75,22 @@ fn evaluate(item: &mut Item<'_>) -> Result<Evaluated, Failure> {
     let outputs = item
         .evaluator
         .ensure(&system, &state, want, want)
-        .map_err(|e| Failure::simulation(format!("frame {}: {e}", item.index)))?;
+        .map_err(|e| Failure::simulation(format!("{}: {e}", item.label)))?;
     let fmax = outputs.forces.iter().map(|f| f.norm()).fold(0.0, f64::max);
     let virial = want.contains(Properties::VIRIAL);
     frames::set_outputs(&mut frame, &state, outputs, true, virial);
     let pressure = (virial && state.cell().is_fully_periodic())
         .then(|| outputs.virial.trace() / (3.0 * state.cell().volume()) / units.pressure());
     let line = format!(
-        "{:>7} {:>8} {:>24} {:>24} {:>16.8} {:>18}",
+        "{:>7} {:>8} {:>24} {:>24} {:>16.8} {:>18}{}",
         item.index,
         system.len(),
         format!("{:?}", outputs.energy),
         format!("{:.15}", outputs.energy / system.len() as f64),
         fmax,
-        pressure.map_or("-".to_owned(), |p| format!("{p:.8}"))
+        pressure.map_or("-".to_owned(), |p| format!("{p:.8}")),
+        item.file_column()
     );
-    let warning = too_close(&system, item.evaluator, &state).map(|w| format!("frame {}: {w}", item.index));
+    let warning = too_close(&system, item.evaluator, &state).map(|w| format!("{}: {w}", item.label));
     Ok(Evaluated { frame, line, warning })
 }

@@ -120,15 +120,20 @@ fn info(a: &Info) -> Result<(), Failure> {
                 line(name, value);
             }
             line("energy reference", &summary.energy_reference);
-            if !summary.atomic_energies.is_empty() && summary.species.len() <= 16 {
-                let each = summary.species.iter().zip(&summary.atomic_energies);
-                line(
-                    "energies of elements",
-                    &format!(
-                        "{} {energy}",
-                        each.map(|(s, e)| format!("{s} {e}")).collect::<Vec<_>>().join(", ")
-                    ),
-                );
+            let energies = |of: &[f64]| {
+                let each = summary.species.iter().zip(of).map(|(s, e)| format!("{s} {e}"));
+                format!("{} {energy}", each.collect::<Vec<_>>().join(", "))
+            };
+            if summary.species.len() <= 16 {
+                for (name, own) in &summary.heads {
+                    line("energies of elements", &format!("{name}: {}", energies(own)));
+                }
+                if summary.heads.is_empty() && !summary.atomic_energies.is_empty() {
+                    line("energies of elements", &energies(&summary.atomic_energies));
+                }
+            }
+            if let Some(why) = &summary.unusable {
+                line("usable", &format!("no: {why}"));
             }
         }
         None => line("architecture", "not recognised"),
@@ -173,6 +178,10 @@ fn import(a: &Import) -> Result<(), Failure> {
             architecture::ARCHITECTURES.iter().map(|a| a.title).collect::<Vec<_>>().join(", ")
         )));
     };
+    if let Some(why) = &summary.unusable {
+        return Err(Failure::input(format!("`{}`: {why}", a.file.display()))
+            .hint("a copy could not be used either; `caloron model info` says what the file holds"));
+    }
     if let (Some(energy), Some(length)) = (&a.energy_unit, &a.length_unit) {
         let units = UnitsSpec { energy: energy.clone(), length: length.clone() };
         if model.architecture != "tensornet" {

@@ -98,9 +98,9 @@ pub(super) fn execute(a: &Arguments) -> Result<(), Failure> {
     let mut structures = Structures::open(&a.structures, &a.potential)?;
     let units = structures.units();
     let mut writer = a.output.as_ref().map(|path| output_file(path, a.force, units)).transpose()?;
-    say!("{}", header(units));
+    say!("{}{}", header(units), if structures.is_folder() { "  file" } else { "" });
     let mut unconverged = 0;
-    structures.for_each(
+    let result = structures.for_each(
         |item| minimize(item, &spec),
         |done: Relaxed| {
             say!("{}", done.line);
@@ -113,10 +113,11 @@ pub(super) fn execute(a: &Arguments) -> Result<(), Failure> {
                 None => Ok(()),
             }
         },
-    )?;
+    );
     if let Some(mut w) = writer {
         w.sync()?;
     }
+    result?;
     match unconverged {
         0 => Ok(()),
         n => Err(Failure::simulation(format!("{n} structures did not converge"))
@@ -140,18 +141,18 @@ fn header(units: UnitSystem) -> String {
 }
 
 fn minimize(item: &mut Item<'_>, spec: &MinimizeSpec) -> Result<Relaxed, Failure> {
-    let (units, index) = (item.units, item.index);
+    let (units, index, label) = (item.units, item.index, item.label.clone());
     let system = item.system.clone();
     let end =
         relax(&system, item.state.clone(), item.evaluator, spec, units, |_| true).map_err(|e| match e {
             caloron_engine::minimize::RelaxError::Spec(e) => {
-                let failure = Failure::input(format!("frame {index}: {}", e.message));
+                let failure = Failure::input(format!("{label}: {}", e.message));
                 match e.hint {
                     Some(hint) => failure.hint(hint),
                     None => failure,
                 }
             }
-            e => Failure::simulation(format!("frame {index}: {e}")),
+            e => Failure::simulation(format!("{label}: {e}")),
         })?;
     let want = Properties::ENERGY
         | Properties::FORCES
@@ -160,7 +161,7 @@ fn minimize(item: &mut Item<'_>, spec: &MinimizeSpec) -> Result<Relaxed, Failure
     let outputs = item
         .evaluator
         .ensure(&system, &end.state, want, want)
-        .map_err(|e| Failure::simulation(format!("frame {index}: {e}")))?;
+        .map_err(|e| Failure::simulation(format!("{label}: {e}")))?;
     let (step, time) = (frame.step, frame.time);
     frames::set_state(&mut frame, &end.state, false);
     (frame.step, frame.time, frame.velocities) = (step, time, None);
@@ -168,7 +169,7 @@ fn minimize(item: &mut Item<'_>, spec: &MinimizeSpec) -> Result<Relaxed, Failure
     frame.info.insert("converged", Value::Bool(end.converged));
     let cell = end.state.cell();
     let line = format!(
-        "{index:>7} {:>8} {:>22.12} {:>14.6e} {:>14} {:>14} {:>7} {:>7}  {:?}",
+        "{index:>7} {:>8} {:>22.12} {:>14.6e} {:>14} {:>14} {:>7} {:>7}  {:?}{}",
         system.len(),
         end.energy,
         end.fmax,
@@ -176,9 +177,9 @@ fn minimize(item: &mut Item<'_>, spec: &MinimizeSpec) -> Result<Relaxed, Failure
         if cell.is_fully_periodic() { format!("{:.6}", cell.volume()) } else { "-".to_owned() },
         end.steps,
         end.evaluations,
-        end.outcome
+        end.outcome,
+        item.file_column()
     );
-    let warning =
-        too_close(&system, item.evaluator, &end.state).map(|w| format!("frame {index}, relaxed: {w}"));
+    let warning = too_close(&system, item.evaluator, &end.state).map(|w| format!("{label}, relaxed: {w}"));
     Ok(Relaxed { frame, line, warning, converged: end.converged })
 }

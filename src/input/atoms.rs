@@ -393,7 +393,7 @@ impl SystemSpec {
             }
             (None, Some(lattice), None) => lattice.build().map_err(|e| e.within("lattice")),
             (None, None, Some(random)) => random
-                .build(seed, |symbol| mass_of(symbol, &self.masses, units))
+                .build(seed, |symbol| mass_of(symbol, &self.masses, &self.elements, units))
                 .map_err(|e| e.within("random")),
             (None, None, None) => {
                 Err(SpecError::new("", "there are no atoms: `[system]` names no source").hint(ONE_SOURCE))

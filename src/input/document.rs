@@ -341,7 +341,9 @@ impl Document {
     /// # Errors
     /// What is wrong with it, and where.
     pub fn parse(source: &Source) -> Result<Self, InputError> {
-        read(source)
+        let mut document: Self = read(source)?;
+        document.system.elements = elements_of(source.text());
+        Ok(document)
     }
 }
 
@@ -363,12 +365,16 @@ pub struct PotentialDocument {
     /// Search for neighbours.
     #[serde(default)]
     pub neighbors: NeighborsSpec,
-    /// Mass of each species. Default: those of the file, else the standard atomic weights; 1 with `units = "lj"`.
+    /// Mass of each species. Default: those of the file, else the standard atomic weights, also of elements that an interaction names
+    /// for a species (`elements = { O1 = "O" }`); 1 with `units = "lj"`.
     #[serde(default)]
     pub masses: BTreeMap<String, Quantity<Mass>>,
     /// Charge of each species. Default: those of the file, else 0.
     #[serde(default)]
     pub charges: BTreeMap<String, Quantity<Charge>>,
+    /// Elements of species that the interactions name.
+    #[serde(skip)]
+    pub(crate) elements: BTreeMap<String, String>,
 }
 
 impl PotentialDocument {
@@ -377,8 +383,38 @@ impl PotentialDocument {
     /// # Errors
     /// What is wrong with it, and where.
     pub fn parse(source: &Source) -> Result<Self, InputError> {
-        read(source)
+        let mut document: Self = read(source)?;
+        document.elements = elements_of(source.text());
+        Ok(document)
     }
+}
+
+/// Elements of species by the keys `elements = { O1 = "O" }` of the interactions; none for a species of which they say different things.
+fn elements_of(text: &str) -> BTreeMap<String, String> {
+    fn collect(value: &toml::Value, found: &mut BTreeMap<String, Option<String>>) {
+        match value {
+            toml::Value::Table(table) => {
+                for (species, element) in
+                    table.get("elements").and_then(toml::Value::as_table).into_iter().flatten()
+                {
+                    let Some(element) = element.as_str() else { continue };
+                    let known = found.entry(species.clone()).or_insert_with(|| Some(element.to_owned()));
+                    if known.as_deref() != Some(element) {
+                        *known = None;
+                    }
+                }
+                table.values().for_each(|v| collect(v, found));
+            }
+            toml::Value::Array(items) => items.iter().for_each(|v| collect(v, found)),
+            _ => {}
+        }
+    }
+    let mut found = BTreeMap::new();
+    if let Some(potentials) = toml::from_str::<toml::Table>(text).ok().and_then(|mut t| t.remove("potential"))
+    {
+        collect(&potentials, &mut found);
+    }
+    found.into_iter().filter_map(|(species, element)| Some((species, element?))).collect()
 }
 
 /// Reads a text in the unit system it names.

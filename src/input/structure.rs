@@ -118,6 +118,7 @@ impl Structure {
         &self,
         masses: &BTreeMap<String, Quantity<Mass>>,
         charges: &BTreeMap<String, Quantity<Charge>>,
+        names: &BTreeMap<String, String>,
         units: UnitSystem,
     ) -> Result<System, SpecError> {
         let mut species: Vec<Species> = Vec::new();
@@ -135,7 +136,7 @@ impl Structure {
                     let mass = match (masses.get(symbol), of_file) {
                         (None, Some(m)) if self.is_site(i) => m,
                         (None, Some(m)) => check_mass("structure", symbol, m)?,
-                        _ => mass_of(symbol, masses, units)?,
+                        _ => mass_of(symbol, masses, names, units)?,
                     };
                     species.push(Species {
                         symbol: symbol.clone(),
@@ -230,12 +231,14 @@ fn names_of(frame: &Frame) -> TopologyParts {
 pub(crate) fn mass_of(
     symbol: &str,
     masses: &BTreeMap<String, Quantity<Mass>>,
+    names: &BTreeMap<String, String>,
     units: UnitSystem,
 ) -> Result<f64, SpecError> {
     if let Some(m) = masses.get(symbol) {
         return check_mass(&format!("masses.{symbol}"), symbol, m.internal());
     }
-    match (units, elements::mass(symbol)) {
+    let named = || elements::mass(names.get(symbol)?);
+    match (units, elements::mass(symbol).or_else(named)) {
         (UnitSystem::Lj, _) => Ok(1.0),
         (UnitSystem::Physical, Some(m)) => Ok(m),
         (UnitSystem::Physical, None) => {

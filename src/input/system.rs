@@ -59,12 +59,16 @@ pub struct SystemSpec {
     pub solvate: Option<SolvateSpec>,
     /// Standard deviation of a random displacement of every free atom along each axis; default none.
     pub rattle: Option<Quantity<Length>>,
-    /// Mass of each species. Default: those of the file, else the standard atomic weights; 1 with `units = "lj"`.
+    /// Mass of each species. Default: those of the file, else the standard atomic weights, also of elements that an interaction names
+    /// for a species (`elements = { O1 = "O" }`); 1 with `units = "lj"`.
     #[serde(default)]
     pub masses: BTreeMap<String, Quantity<Mass>>,
     /// Charge of each species. Default: those of the file, else 0.
     #[serde(default)]
     pub charges: BTreeMap<String, Quantity<Charge>>,
+    /// Elements of species that the interactions name.
+    #[serde(skip)]
+    pub(crate) elements: BTreeMap<String, String>,
     /// Named groups of atoms.
     #[serde(default)]
     pub groups: BTreeMap<String, GroupSpec>,
@@ -115,7 +119,7 @@ impl SystemSpec {
             );
         }
         check_places(&structure).map_err(|e| e.within(key))?;
-        let mut system = structure.system(&self.masses, &self.charges, units)?;
+        let mut system = structure.system(&self.masses, &self.charges, &self.elements, units)?;
         for (name, atoms) in groups::resolve(&self.groups, &system, &structure.positions, &structure.cell)? {
             system.set_group(name, atoms);
         }

@@ -1,7 +1,8 @@
 //! What a model file holds, in words: the architectures that are recognised, and how each states its elements, its cutoff
 //! and its reference energies.
 use super::checkpoint::{Fault, ModelFile};
-use super::tensornet;
+use super::radial::{Basis, Transform};
+use super::{chgnet, mace, sevennet, tensornet};
 use caloron_engine::elements;
 use serde_json::Value;
 
@@ -14,8 +15,13 @@ pub struct Summary {
     pub cutoff: f64,
     /// What the energy zero is.
     pub energy_reference: String,
-    /// Energy that each element has by itself, eV, in the order of the species; empty when there is none.
+    /// Energy that each element has by itself, eV, in the order of the species; empty when there is none. Of several heads or modalities that of
+    /// the first.
     pub atomic_energies: Vec<f64>,
+    /// Names and energies of elements of all heads or modalities, where there are several.
+    pub heads: Vec<(String, Vec<f64>)>,
+    /// Why no potential can be made of the file, when that is so.
+    pub unusable: Option<String>,
     /// Whether the file does not say which units its numbers are in, so that cutoff and energies are in these.
     pub unknown_units: bool,
     /// Further settings: name and value.
@@ -120,49 +126,91 @@ fn class(name: &str) -> &str {
     name.rsplit('.').next().unwrap_or(name)
 }
 
-fn mace(model: &ModelFile) -> Result<Summary, Fault> {
-    let species = symbols(&model.tensor("atomic_numbers")?.to_i64())?;
-    let scalar = |name: &str| model.tensors.get(name).and_then(|t| t.scalar());
+fn mace(file: &ModelFile) -> Result<Summary, Fault> {
+    let species = symbols(&file.tensor("atomic_numbers")?.to_i64())?;
+    let scalar = |name: &str| file.tensors.get(name).and_then(|t| t.scalar());
     let cutoff =
         scalar("r_max").ok_or_else(|| Fault::Content("the model does not state its cutoff".to_owned()))?;
-    let own = model.tensor("atomic_energies_fn.atomic_energies")?.to_f64();
-    let at = |path: &str, key: &str| model.hyper_parameter(&["modules", path, key]);
+    let own = file.tensor("atomic_energies_fn.atomic_energies")?.to_f64();
+    let at = |path: &str, key: &str| file.hyper_parameter(&["modules", path, key]);
     let mut details = Vec::new();
-    if let Some(Value::String(name)) = model.hyper_parameter(&["class"]) {
+    if let Some(Value::String(name)) = file.hyper_parameter(&["class"]) {
         details.push(("class", class(name).to_owned()));
     }
     let layers =
-        (0..).take_while(|k| model.tensors.contains_key(&format!("products.{k}.linear.weight"))).count();
+        (0..).take_while(|k| file.tensors.contains_key(&format!("products.{k}.linear.weight"))).count();
     details.push(("interactions", layers.to_string()));
-    if let Some(Value::String(name)) = at("interactions.0", "class") {
-        details.push(("first interaction", class(name).to_owned()));
+    let understood = mace::Model::new(file);
+    for t in 0..layers {
+        let module = format!("interactions.{t}");
+        let mut words =
+            vec![at(&module, "class").map_or_else(|| "?".to_owned(), |c| class(&text(c)).to_owned())];
+        if let Some(features) = at(&module, "hidden_irreps") {
+            words.push(format!("features {}", text(features)));
+        }
+        if let Ok(model) = &understood
+            && let Some(layer) = model.layers.get(t)
+        {
+            words.push(match &layer.division {
+                mace::model::Division::Constant(n) => format!("sums over neighbours divided by {n}"),
+                mace::model::Division::Density(_) => "sums over neighbours divided by a density".to_owned(),
+            });
+            words.push(match &layer.readout {
+                None => "no readout".to_owned(),
+                Some(mace::model::Readout::Linear(_)) => "linear readout".to_owned(),
+                Some(mace::model::Readout::Network(w, f, _)) => {
+                    format!("readout of {} hidden numbers ({})", w.outputs, format!("{f:?}").to_lowercase())
+                }
+            });
+        }
+        details.push(("interaction", format!("{}: {}", t + 1, words.join(", "))));
     }
-    add(&mut details, "hidden features", at("interactions.0", "hidden_irreps"));
+    if let Some(n) = at("interactions.0", "avg_num_neighbors") {
+        details.push(("average neighbours", text(n)));
+    }
     add(&mut details, "edge features", at("interactions.0", "edge_attrs_irreps"));
-    add(&mut details, "heads", at("", "heads"));
-    let correlation = model.tensors.keys().filter_map(|k| {
+    let correlation = file.tensors.keys().filter_map(|k| {
         k.strip_prefix("products.0.symmetric_contractions.contractions.0.U_matrix_")?.parse::<usize>().ok()
     });
     if let Some(order) = correlation.max() {
         details.push(("correlation", order.to_string()));
     }
-    if let Some(bessel) = model.tensors.get("radial_embedding.bessel_fn.bessel_weights") {
-        details.push(("radial functions", bessel.len().to_string()));
+    if let Ok(model) = &understood {
+        let kind = match &model.radial.basis {
+            Basis::Bessel { .. } => "Bessel functions",
+            Basis::Gaussian { .. } => "Gaussians",
+            Basis::Chebyshev { .. } => "Chebyshev polynomials",
+            Basis::ExpNormal { .. } => "exponentials",
+        };
+        let of = match model.radial.transform {
+            Transform::None => "the distance",
+            Transform::Agnesi { .. } => "the Agnesi transform of the distance",
+            Transform::Soft { .. } | Transform::FormerSoft { .. } => "the soft transform of the distance",
+        };
+        details.push(("radial functions", format!("{} {kind} of {of}", model.radial.basis.len())));
+        let place = if model.radial.on_basis { "on the functions" } else { "on what the networks give" };
+        details.push(("cutoff power", format!("{} ({place})", model.radial.power)));
     }
-    if model.tensors.contains_key("radial_embedding.distance_transform.q") {
-        details.push(("distance transform", "Agnesi".to_owned()));
-    }
-    if model.tensors.contains_key("pair_repulsion_fn.a_exp") {
+    if file.tensors.contains_key("pair_repulsion_fn.a_exp") {
         details.push(("pair repulsion", "ZBL".to_owned()));
     }
     if let (Some(scale), Some(shift)) =
-        (model.tensors.get("scale_shift.scale"), model.tensors.get("scale_shift.shift"))
+        (file.tensors.get("scale_shift.scale"), file.tensors.get("scale_shift.shift"))
     {
         details.push(("scale, shift", format!("{:?}, {:?} eV", scale.to_f64(), shift.to_f64())));
     }
-    let heads = own.len() / species.len().max(1);
+    let count = own.len() / species.len().max(1);
+    let heads = match &understood {
+        Ok(model) if model.heads.len() > 1 => {
+            model.heads.iter().map(|h| (h.name.clone(), h.atomic_energies.clone())).collect()
+        }
+        _ => Vec::new(),
+    };
+    if count > 1 {
+        add(&mut details, "heads", at("", "heads"));
+    }
     Ok(Summary {
-        energy_reference: match heads {
+        energy_reference: match count {
             0 | 1 => "sum of the energies of the elements in the model (E0)".to_owned(),
             n => format!("sum of the energies of the elements in the model (E0), for each of {n} heads"),
         },
@@ -170,6 +218,8 @@ fn mace(model: &ModelFile) -> Result<Summary, Fault> {
         species,
         cutoff,
         unknown_units: false,
+        heads,
+        unusable: understood.err().map(|fault| fault.to_string()),
         details,
     })
 }
@@ -182,8 +232,10 @@ fn chgnet(model: &ModelFile) -> Result<Summary, Fault> {
     let own = model.tensor("composition_model.fc.weight")?.to_f64();
     let species = symbols(&(1..=own.len() as i64).collect::<Vec<_>>())?;
     let mut details = Vec::new();
+    if let Some(r) = argument("bond_graph_cutoff") {
+        details.push(("bond graph cutoff", format!("{} Å", text(r))));
+    }
     for (name, key) in [
-        ("bond graph cutoff", "bond_graph_cutoff"),
         ("convolutions", "n_conv"),
         ("atom features", "atom_fea_dim"),
         ("bond features", "bond_fea_dim"),
@@ -201,6 +253,8 @@ fn chgnet(model: &ModelFile) -> Result<Summary, Fault> {
         energy_reference: format!("sum of the energies of the elements in the model ({name})"),
         atomic_energies: own,
         unknown_units: false,
+        heads: Vec::new(),
+        unusable: chgnet::check(model).err().map(|fault| fault.to_string()),
         details,
     })
 }
@@ -228,15 +282,23 @@ fn sevennet(model: &ModelFile) -> Result<Summary, Fault> {
     let shift = shift.iter().find_map(|n| model.tensors.get(*n)).map(|t| t.to_f64()).unwrap_or_default();
     let species = species.ok_or_else(|| missing("chemical_species"))?;
     let each = !species.is_empty() && shift.len().is_multiple_of(species.len());
+    let understood = sevennet::Model::new(model);
+    let modalities = understood.as_ref().map(|m| m.modalities.clone()).unwrap_or_default();
     Ok(Summary {
         cutoff,
         energy_reference: match shift.len() / species.len().max(1) {
             0 | 1 => "shift of each element in the model".to_owned(),
             n => format!("shift of each element in the model, for each of {n} modalities"),
         },
+        heads: if each && modalities.len() > 1 && shift.len() == modalities.len() * species.len() {
+            modalities.into_iter().zip(shift.chunks(species.len()).map(<[f64]>::to_vec)).collect()
+        } else {
+            Vec::new()
+        },
         atomic_energies: if each { shift.into_iter().take(species.len()).collect() } else { Vec::new() },
         species,
         unknown_units: false,
+        unusable: understood.err().map(|fault| fault.to_string()),
         details,
     })
 }
@@ -280,6 +342,8 @@ fn tensornet(file: &ModelFile) -> Result<Summary, Fault> {
         },
         atomic_energies: if own { model.atomic_energies } else { Vec::new() },
         unknown_units: stated.is_none(),
+        heads: Vec::new(),
+        unusable: None,
         details,
     })
 }
@@ -310,6 +374,8 @@ fn nep(model: &ModelFile) -> Result<Summary, Fault> {
         energy_reference: "that of the training data".to_owned(),
         atomic_energies: Vec::new(),
         unknown_units: false,
+        heads: Vec::new(),
+        unusable: None,
         details,
     })
 }

@@ -72,7 +72,7 @@ impl Fault {
         let hint = match self {
             Self::Damaged(_) => "the file may be truncated; fetch it again",
             Self::Forbidden(_) => {
-                "nothing from a file is executed; save the plain `state_dict()` of a model with own classes, or report the class if it belongs to a published architecture"
+                "nothing from a file is executed, and classes of one's own are not read: save the model as the program of its architecture does (MACE as a whole model, CHGNet, SevenNet and TensorNet as a checkpoint with its settings)"
             }
             Self::Excessive(_) => "the file does not look like that of a model",
             Self::Unsupported(_) | Self::Content(_) => return None,

@@ -30,6 +30,7 @@ pub use native::UNITS;
 pub use tensor::{Dtype, Tensor};
 
 use crate::BuildContext;
+use crate::spec::missing;
 use caloron_engine::SpecError;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -101,7 +102,11 @@ impl ModelFile {
         let path = context.directory.join(file);
         let model = context.models.load(&path).map_err(|e| {
             let error = SpecError::new(key, e.to_string());
-            match e.hint() {
+            let hint = match &e {
+                CheckpointError::Io { source, .. } => missing(source, context.directory, file),
+                e => e.hint(),
+            };
+            match hint {
                 Some(hint) => error.hint(hint),
                 None => error,
             }
