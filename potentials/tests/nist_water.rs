@@ -31,6 +31,7 @@ fn components_in_a_triclinic_cell_are_those_of_nist() {
         (0..n as u32).step_by(3).flat_map(|i| [none(i, i + 1), none(i, i + 2), none(i + 1, i + 2)]).collect();
     let own = [[3.165_557_89, 78.197_431_11 * units::BOLTZMANN], [0.0; 2]];
     let model = NonBondedModel {
+        modifier: Default::default(),
         types,
         charges,
         lennard_jones: LennardJonesTypes::mixed(&own, Combination::LorentzBerthelot),

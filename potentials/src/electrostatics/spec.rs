@@ -68,7 +68,7 @@ pub enum CoulombMethod {
     ReactionField {
         /// Cutoff.
         cutoff: Quantity<Length>,
-        /// Relative permittivity of the continuum, `inf` for a conductor. Default: 78.3 (water).
+        /// Relative permittivity of the continuum, `inf` or 0 for a conductor. Default: 78.3 (water).
         #[serde(default = "water")]
         dielectric: f64,
     },
@@ -197,11 +197,12 @@ impl Coulomb {
             }
             CoulombMethod::ReactionField { cutoff, dielectric } => {
                 let cutoff = positive("cutoff", cutoff.internal()).map_err(at("reaction_field"))?;
-                if dielectric.is_nan() || *dielectric < 1.0 {
+                let dielectric = if *dielectric == 0.0 { f64::INFINITY } else { *dielectric };
+                if dielectric.is_nan() || dielectric < 1.0 {
                     let wrong = format!("{dielectric} is out of range: it must be 1 or more");
                     return Err(at("reaction_field")(SpecError::new("dielectric", wrong)));
                 }
-                Box::new(TruncatedCoulomb::reaction_field(cutoff, *dielectric, constant, exclusions))
+                Box::new(TruncatedCoulomb::reaction_field(cutoff, dielectric, constant, exclusions))
             }
             CoulombMethod::Ewald { cutoff, tolerance, alpha, wave_cutoff, slab_factor } => {
                 let build = || -> Result<LongRange, SpecError> {

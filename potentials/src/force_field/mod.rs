@@ -13,10 +13,12 @@ pub mod gromacs;
 pub mod lammps;
 pub mod openmm;
 
+pub(crate) use text::read_text;
+
 pub use composition::Composition;
 pub use model::{FileMethod, FileSettings, KCAL_PER_MOL, KJ_PER_MOL, MolecularModel, NANOMETRE};
 pub use settings::{Electrostatics, Overrides, non_bonded};
 pub use spec::{
-    ElectrostaticsSpec, ForceFieldSpec, ForceGroupsSpec, ImplicitSolventSpec, MoleculeFileSpec,
+    ElectrostaticsSpec, ForceFieldSpec, ForceGroupsSpec, ImplicitSolventSpec, ModifierSpec, MoleculeFileSpec,
     NamedPotential,
 };

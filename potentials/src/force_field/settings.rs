@@ -2,7 +2,7 @@
 use super::model::{FileMethod, MolecularModel};
 use crate::Precision;
 use crate::electrostatics::{GridRule, SplineOrder};
-use crate::nonbonded::{Mesh, Method, NonBondedModel};
+use crate::nonbonded::{Mesh, Method, Modifier, NonBondedModel};
 use caloron_engine::{Cell, SpecError, units};
 
 /// How the charges are treated.
@@ -31,6 +31,8 @@ pub struct Overrides {
     pub cutoff: Option<f64>,
     /// Start of the switching, Å; the cutoff itself for none.
     pub switch: Option<f64>,
+    /// How the Lennard-Jones interaction ends at the cutoff.
+    pub modifier: Option<Modifier>,
     /// Correction for the dispersion beyond the cutoff.
     pub dispersion_correction: Option<bool>,
     /// Tolerance of lattice sums.
@@ -92,7 +94,17 @@ pub fn non_bonded(
             "choose \"pme\" and a cutoff, or open the cell with `cell = { periodic = [false, false, false] }`",
         ));
     }
-    let switch = overrides.switch.or(file.switch).filter(|s| *s != cutoff && !open);
+    let modifier = overrides.modifier.unwrap_or_default();
+    if let (Some(_), true) = (overrides.modifier, open) {
+        return Err(SpecError::new("modifier", "an interaction without a cutoff has no end to modify")
+            .hint("leave it out"));
+    }
+    let switch = overrides.switch.or(file.switch.filter(|_| modifier != Modifier::PotentialShift));
+    let switch = switch.filter(|s| *s != cutoff && !open);
+    if modifier == Modifier::PotentialShift && switch.is_some() {
+        return Err(SpecError::new("switch", "a shifted interaction is not switched")
+            .hint("leave `switch` out, or write modifier = \"force_switch\""));
+    }
     let tolerance = overrides.tolerance.or(file.tolerance);
     if let Some(t) = tolerance
         && !(1e-16..=0.1).contains(&t)
@@ -115,11 +127,7 @@ pub fn non_bonded(
                 _ => 78.3,
             };
             let dielectric = overrides.dielectric.unwrap_or(of_file);
-            if dielectric.is_nan() || dielectric < 1.0 {
-                let message = format!("{dielectric} is out of range: it must be 1 or more");
-                return Err(SpecError::new("dielectric", message));
-            }
-            Method::ReactionField { dielectric }
+            Method::ReactionField { dielectric: permittivity(dielectric)? }
         }
         Electrostatics::Ewald => {
             let tolerance = tolerance.unwrap_or(1e-6);
@@ -143,10 +151,23 @@ pub fn non_bonded(
         method,
         cutoff,
         switch,
+        modifier,
         dispersion_correction: correction && periodic,
         constant: overrides.constant.or(file.constant).unwrap_or(units::COULOMB),
         precision: overrides.precision,
     })
+}
+
+/// The relative permittivity beyond the cutoff of a reaction field; 0 stands for a conductor.
+fn permittivity(dielectric: f64) -> Result<f64, SpecError> {
+    match dielectric {
+        0.0 => Ok(f64::INFINITY),
+        d if d >= 1.0 => Ok(d),
+        d => {
+            let message = format!("{d} is out of range: it must be 1 or more");
+            Err(SpecError::new("dielectric", message).hint("`inf`, or 0, stands for a conductor"))
+        }
+    }
 }
 
 /// The parameters of lattice sums.

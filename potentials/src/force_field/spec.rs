@@ -6,7 +6,7 @@ use super::settings::{Electrostatics, Overrides, non_bonded};
 use crate::Precision;
 use crate::bonded::Bonded;
 use crate::implicit::{Obc, ObcAtom, ObcModel};
-use crate::nonbonded::NonBonded;
+use crate::nonbonded::{Modifier, NonBonded};
 use crate::pair::PairStyles;
 use caloron_engine::quantity::{EnergyLength, InverseLength, Length};
 use caloron_engine::{Cell, Potential, Quantity, SpecError, units};
@@ -51,6 +51,8 @@ pub struct ForceFieldSpec {
     /// Distance from which the Lennard-Jones interaction is switched to zero at the cutoff; the cutoff itself turns
     /// switching off. Default: that of the file, else no switching.
     pub switch: Option<Quantity<Length>>,
+    /// How the Lennard-Jones interaction ends at the cutoff. Default: `potential_switch`, which acts where there is a `switch`.
+    pub modifier: Option<ModifierSpec>,
     /// Correction of energy and pressure for the dispersion beyond the cutoff. Default: that of the file, else true for
     /// a cell that is periodic in all directions.
     pub dispersion_correction: Option<bool>,
@@ -64,7 +66,8 @@ pub struct ForceFieldSpec {
     pub grid: Option<[usize; 3]>,
     /// Order of the splines of particle-mesh Ewald: 4, 5 or 6. Default: 5.
     pub order: Option<usize>,
-    /// Relative permittivity beyond the cutoff of a reaction field. Default: that of the file, else 78.3.
+    /// Relative permittivity beyond the cutoff of a reaction field: `inf` or 0 for a conductor; with 1 it is a Coulomb potential
+    /// that is shifted to zero at the cutoff. Default: that of the file, else 78.3.
     pub dielectric: Option<f64>,
     /// Precision of the pairs within the cutoff: `f64` (default), or `f32` for molecules in boxes: faster, with relative errors of the
     /// forces of about 1e-6. Sums, lattice sums, all other terms and the state are in double precision with both.
@@ -150,6 +153,28 @@ pub enum ElectrostaticsSpec {
     Pme,
     /// Smooth particle-mesh Ewald of the charges and of the dispersion.
     LjPme,
+}
+
+/// How the Lennard-Jones interaction ends at the cutoff.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ModifierSpec {
+    /// Multiplied by a function that falls to zero between `switch` and the cutoff.
+    PotentialSwitch,
+    /// Shifted to zero at the cutoff; the default of GROMACS.
+    PotentialShift,
+    /// The force is switched to zero between `switch` and the cutoff; what CHARMM36 expects in GROMACS.
+    ForceSwitch,
+}
+
+impl From<ModifierSpec> for Modifier {
+    fn from(spec: ModifierSpec) -> Self {
+        match spec {
+            ModifierSpec::PotentialSwitch => Self::PotentialSwitch,
+            ModifierSpec::PotentialShift => Self::PotentialShift,
+            ModifierSpec::ForceSwitch => Self::ForceSwitch,
+        }
+    }
 }
 
 /// An implicit solvent.
@@ -265,6 +290,7 @@ impl ForceFieldSpec {
             electrostatics: self.electrostatics.map(Electrostatics::from),
             cutoff: self.cutoff.map(Quantity::internal),
             switch: self.switch.map(Quantity::internal),
+            modifier: self.modifier.map(Modifier::from),
             dispersion_correction: self.dispersion_correction,
             tolerance: self.tolerance,
             alpha: self.alpha.map(Quantity::internal),
@@ -328,6 +354,11 @@ impl ForceFieldSpec {
             out.push(("pair_styles", Box::new(styles)));
         }
         if let Some(solvent) = self.solvent(model)? {
+            if !cell.is_open() {
+                let message = "the generalised Born model is one of an open system, and the cell is periodic";
+                return Err(SpecError::new("implicit_solvent", message)
+                    .hint("write electrostatics = \"no_cutoff\", which opens the cell, or leave `implicit_solvent` out"));
+            }
             out.push(("implicit_solvent", Box::new(Obc::new(solvent)?)));
         }
         Ok(out)

@@ -1,5 +1,6 @@
 //! What lies beyond the cutoff of the Lennard-Jones interaction, on average.
 use super::model::LennardJonesTypes;
+use super::near::Ending;
 use std::f64::consts::PI;
 
 /// The energy coefficient c of E = c/V: (2 π N²) <∫ r² (1 - S) u dr>, the mean over all pairs of atoms, those of an
@@ -7,12 +8,7 @@ use std::f64::consts::PI;
 ///
 /// Source: M. R. Shirts and others, J. Phys. Chem. B 111, 13052 (2007), doi:10.1021/jp0735987; the average over all
 /// pairs of atoms is that of OpenMM.
-pub(super) fn coefficient(
-    types: &[u32],
-    numbers: &LennardJonesTypes,
-    cutoff: f64,
-    switch: Option<f64>,
-) -> f64 {
+pub(super) fn coefficient(types: &[u32], numbers: &LennardJonesTypes, cutoff: f64, ending: Ending) -> f64 {
     let mut count = vec![0.0f64; numbers.len()];
     for &t in types {
         count[t as usize] += 1.0;
@@ -30,7 +26,12 @@ pub(super) fn coefficient(
     let pairs = 0.5 * n * (n + 1.0);
     let (c12, c6) = (c12 / pairs, c6 / pairs);
     let mut integral = c12 / (9.0 * cutoff.powi(9)) - c6 / (3.0 * cutoff.powi(3));
-    if let Some(from) = switch {
+    if let Ending::Smoothed(s) = ending {
+        // what is taken away within the cutoff, which is constant up to where it begins
+        let taken = |r: f64| r * r * s.at([c12, c6], r);
+        integral += s.at([c12, c6], 0.0) * s.from.powi(3) / 3.0 + integrate(s.from, cutoff, taken);
+    }
+    if let Ending::Switched(from) = ending {
         // 1 - S = x³ (10 - 15 x + 6 x²) where the interaction is switched; r² u is smooth there
         integral += integrate(from, cutoff, |r| {
             let x = (r - from) / (cutoff - from);

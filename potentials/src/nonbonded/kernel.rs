@@ -2,6 +2,7 @@
 //!
 //! Each row holds the neighbours of one atom in three parts: those with a Lennard-Jones interaction alone, with both,
 //! and with charges alone, so that hydrogen atoms without a van der Waals radius cost no more than they must.
+use super::model::Smoothing;
 use super::rows::Block;
 use crate::electrostatics::PairForm;
 use crate::simd::{self, Kernel, LANES, Lanes};
@@ -13,6 +14,9 @@ pub(super) const PLAIN: u8 = 0;
 pub(super) const SWITCHED: u8 = 1;
 /// The real-space part of a lattice sum of the dispersion, shifted to zero at the cutoff.
 pub(super) const LATTICE: u8 = 2;
+
+/// A polynomial is taken from it so that it ends smoothly.
+pub(super) const SMOOTHED: u8 = 3;
 
 /// Numbers of each pair of types: c12, c6, and for [`LATTICE`] the product of the dispersion coefficients and the shift.
 pub(super) const NUMBERS: usize = 4;
@@ -43,6 +47,8 @@ pub(super) struct Field<'a, F> {
     pub cutoff2: f64,
     /// Start of the switching, and 1 over its width.
     pub switch: [f64; 2],
+    /// For [`SMOOTHED`].
+    pub smoothing: Smoothing,
     /// Splitting parameter of the dispersion.
     pub beta: f64,
     /// Positions with charges; the last is far away and neutral.
@@ -58,6 +64,14 @@ pub(super) struct Rows<'a, F, const LJ: u8, const VIRIAL: bool> {
     pub centers: &'a [u32],
     pub block: &'a Block,
     pub sums: &'a mut [Sum],
+}
+
+/// A/3 t³ + B/4 t⁴ + C and its derivative.
+#[inline(always)]
+fn taken<V: Lanes>([a, b, c]: [f64; 3], t: V) -> (V, V) {
+    let (a, b, t2) = (V::splat(a), V::splat(b), t * t);
+    let p = (t2 * t).mul_add(b.mul_add(t, a), V::splat(c));
+    (p, t2 * (V::splat(4.0) * b).mul_add(t, V::splat(3.0) * a))
 }
 
 /// One row whose neighbours are given.
@@ -147,6 +161,12 @@ impl<F: PairForm, V: Lanes, const LJ: u8, const VIRIAL: bool> Row<'_, F, V, LJ, 
                     - x * x * x * x.mul_add(V::splat(6.0).mul_add(x, V::splat(-15.0)), V::splat(10.0));
                 let slope = V::splat(30.0) * width * (x * rest) * (x * rest);
                 (u * s, g * s + u * slope / r)
+            }
+            SMOOTHED => {
+                let r = r2.sqrt();
+                let t = (r - V::splat(f.smoothing.from)).max(V::splat(0.0));
+                let ((p12, d12), (p6, d6)) = (taken(f.smoothing.twelve, t), taken(f.smoothing.six, t));
+                (u - (c12 * p12 - c6 * p6), g + (c12 * d12 - c6 * d6) / r)
             }
             LATTICE => {
                 let (cc, shift) = (self.number(2, kind), self.number(3, kind));

@@ -13,7 +13,9 @@ mod sorter;
 #[cfg(test)]
 mod tests;
 
-pub use model::{Combination, ExceptionPair, LennardJonesTypes, Mesh, Method, NonBondedModel, coefficients};
+pub use model::{
+    Combination, ExceptionPair, LennardJonesTypes, Mesh, Method, Modifier, NonBondedModel, coefficients,
+};
 
 use crate::bonded::Terms;
 use crate::electrostatics::{Damped, Exclusions, LongRange, ReactionField, ScaledPair};
@@ -22,7 +24,7 @@ use caloron_engine::{
     Cell, Extra, ExtraSpec, Input, Mat3, Outputs, Potential, PotentialError, Properties, Scope, SpecError,
 };
 use lattice::DispersionSum;
-use near::{Near, Radial};
+use near::{Ending, Near, Radial};
 use pairs::{Excluded, OwnPair};
 
 const NAME: &str = "non_bonded";
@@ -60,7 +62,7 @@ pub enum Share {
 /// + Σ [k_e (qq)/r + c12/r¹² - c6/r⁶] over exceptions with their own numbers, without a cutoff,
 /// + what belongs to the method: reciprocal sums, corrections of excluded pairs, dispersion beyond the cutoff.
 ///
-/// S(x) = 1 - 10x³ + 15x⁴ - 6x⁵ with x = (r - r_s)/(r_c - r_s) where switched, else 1; φ is 1/r, that of a reaction field,
+/// S(x) = 1 - 10x³ + 15x⁴ - 6x⁵ with x = (r - r_s)/(r_c - r_s) where switched, else 1 (see [`Modifier`] for other ends); φ is 1/r, that of a reaction field,
 /// or erfc(α r)/r.
 pub struct NonBonded {
     share: Share,
@@ -102,6 +104,16 @@ impl NonBonded {
             && !(from >= 0.0 && from < model.cutoff)
         {
             return Err(SpecError::new("switch", "the switching distance must lie between 0 and the cutoff"));
+        }
+        if model.modifier == Modifier::ForceSwitch && !open && model.switch.is_none() {
+            let message = "switching the force needs the distance from which it is switched";
+            return Err(
+                SpecError::new("switch", message).hint("such as switch = \"10 Å\" with a cutoff of 12 Å")
+            );
+        }
+        if model.modifier != Modifier::PotentialSwitch && matches!(model.method, Method::LjPme { .. }) {
+            let message = "a lattice sum of the dispersion ends at the cutoff by itself";
+            return Err(SpecError::new("modifier", message).hint("leave it out"));
         }
         let mut pairs = Vec::with_capacity(model.exceptions.len());
         for (k, e) in model.exceptions.iter().enumerate() {
@@ -155,19 +167,19 @@ impl NonBonded {
             let term = Excluded { charges, alpha, dispersion, beta };
             (charges != 0.0 || dispersion != 0.0).then_some((e.atoms, term))
         });
-        let switch = model.switch.filter(|_| !open && beta == 0.0);
+        let ending = if open || beta > 0.0 { Ending::Truncated } else { Ending::of(model) };
         let tail = (model.dispersion_correction && !open && beta == 0.0)
-            .then(|| dispersion::coefficient(&model.types, numbers, model.cutoff, switch));
+            .then(|| dispersion::coefficient(&model.types, numbers, model.cutoff, ending));
         let charged = model.charges.iter().any(|q| *q != 0.0);
         Ok(Self {
             share: Share::Whole,
-            near: Near::new(model, (!open).then_some(model.cutoff), form, switch, beta, exclusions)?,
+            near: Near::new(model, (!open).then_some(model.cutoff), form, ending, beta, exclusions)?,
             long_range: long_range.map(|sum| Box::new(sum.prepared_for_charges(&model.charges, cell))),
             dispersion,
             tail,
             own: Terms::new(atoms, own)?,
             excluded: Terms::new(atoms, excluded)?,
-            jumps: !open && switch.is_none() && beta == 0.0 || !open && !lattice && charged,
+            jumps: !open && ending == Ending::Truncated && beta == 0.0 || !open && !lattice && charged,
         })
     }
     /// The interaction in two parts: everything but the reciprocal sums, and these.

@@ -126,6 +126,57 @@ pub enum Method {
     },
 }
 
+/// How the Lennard-Jones interaction ends at the cutoff.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Modifier {
+    /// Multiplied by a function that falls to zero, from `switch` on; truncated without `switch`.
+    #[default]
+    PotentialSwitch,
+    /// Shifted to zero at the cutoff.
+    PotentialShift,
+    /// A polynomial is added from `switch` on that makes force and its slope zero at the cutoff, and the energy shifted.
+    ForceSwitch,
+}
+
+/// What is taken from r⁻ⁿ, n = 12 and 6, so that it ends smoothly at the cutoff R:
+///
+/// P(r) = (A/3) t³ + (B/4) t⁴ + C, t = max(r - r1, 0), w = R - r1,
+/// A = -n ((n+4) R - (n+1) r1)/(R^(n+2) w²), B = n ((n+3) R - (n+1) r1)/(R^(n+2) w³), C = R⁻ⁿ - (A/3) w³ - (B/4) w⁴.
+///
+/// A shift is the case A = B = 0, r1 = R. Source: D. van der Spoel, P. J. van Maaren, J. Chem. Theory Comput. 2, 1 (2006),
+/// doi:10.1021/ct0502256.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Smoothing {
+    /// r1, Å.
+    pub from: f64,
+    /// A/3, B/4 and C for r⁻¹².
+    pub twelve: [f64; 3],
+    /// The same for r⁻⁶.
+    pub six: [f64; 3],
+}
+
+impl Smoothing {
+    pub fn shift(cutoff: f64) -> Self {
+        Self { from: cutoff, twelve: [0.0, 0.0, cutoff.powi(-12)], six: [0.0, 0.0, cutoff.powi(-6)] }
+    }
+    pub fn force_switch(from: f64, cutoff: f64) -> Self {
+        let w = cutoff - from;
+        let of = |n: i32| {
+            let (m, scale) = (f64::from(n), cutoff.powi(-(n + 2)));
+            let a = -m * ((m + 4.0) * cutoff - (m + 1.0) * from) * scale / (3.0 * w * w);
+            let b = m * ((m + 3.0) * cutoff - (m + 1.0) * from) * scale / (4.0 * w.powi(3));
+            [a, b, cutoff.powi(-n) - a * w.powi(3) - b * w.powi(4)]
+        };
+        Self { from, twelve: of(12), six: of(6) }
+    }
+    /// What is taken from c12/r¹² - c6/r⁶.
+    pub fn at(&self, [c12, c6]: [f64; 2], r: f64) -> f64 {
+        let t = (r - self.from).max(0.0);
+        let p = |[a, b, c]: [f64; 3]| t.powi(3) * (a + b * t) + c;
+        c12 * p(self.twelve) - c6 * p(self.six)
+    }
+}
+
 /// Settings of a particle-mesh sum.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Mesh {
@@ -154,6 +205,8 @@ pub struct NonBondedModel {
     pub cutoff: f64,
     /// Where the Lennard-Jones interaction begins to be switched off, Å.
     pub switch: Option<f64>,
+    /// How it ends at the cutoff.
+    pub modifier: Modifier,
     /// Correction for the dispersion beyond the cutoff.
     pub dispersion_correction: bool,
     /// Coulomb constant, eV Å.

@@ -1,6 +1,6 @@
 //! The pairs within the cutoff: rows of neighbours by what they take part in, and the sums over them.
-use super::kernel::{Field, LATTICE, NUMBERS, PLAIN, Rows, SWITCHED, Sum, Table};
-use super::model::{LennardJonesTypes, NonBondedModel};
+use super::kernel::{Field, LATTICE, NUMBERS, PLAIN, Rows, SMOOTHED, SWITCHED, Sum, Table};
+use super::model::{LennardJonesTypes, Modifier, NonBondedModel, Smoothing};
 use super::rows::{self, Block, Filling, ROWS};
 use super::single::Single;
 use super::sorter::Takes;
@@ -30,6 +30,29 @@ impl Radial {
     }
 }
 
+/// How the Lennard-Jones interaction ends at the cutoff.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Ending {
+    Truncated,
+    /// Multiplied by a switching function from here on.
+    Switched(f64),
+    Smoothed(Smoothing),
+}
+
+impl Ending {
+    /// That of a model with a cutoff.
+    pub fn of(model: &NonBondedModel) -> Self {
+        match (model.modifier, model.switch) {
+            (Modifier::PotentialShift, _) => Self::Smoothed(Smoothing::shift(model.cutoff)),
+            (Modifier::ForceSwitch, Some(from)) => {
+                Self::Smoothed(Smoothing::force_switch(from, model.cutoff))
+            }
+            (Modifier::PotentialSwitch, Some(from)) => Self::Switched(from),
+            (_, None) => Self::Truncated,
+        }
+    }
+}
+
 /// The pairs within the cutoff, or all pairs of an open system.
 pub(super) struct Near {
     cutoff: Option<f64>,
@@ -38,7 +61,7 @@ pub(super) struct Near {
     types: Vec<u32>,
     takes: Vec<Takes>,
     table: Table,
-    switch: Option<f64>,
+    ending: Ending,
     form: Radial,
     beta: f64,
     exclusions: Exclusions,
@@ -56,7 +79,7 @@ pub(super) struct Near {
 }
 
 impl Near {
-    /// The pairs of a model; `switch` and `beta` (the splitting of the dispersion) are those that act.
+    /// The pairs of a model; `ending` and `beta` (the splitting of the dispersion) are those that act.
     ///
     /// # Errors
     /// When the precision asked for is not possible.
@@ -64,7 +87,7 @@ impl Near {
         model: &NonBondedModel,
         cutoff: Option<f64>,
         form: Radial,
-        switch: Option<f64>,
+        ending: Ending,
         beta: f64,
         exclusions: Exclusions,
     ) -> Result<Self, SpecError> {
@@ -78,7 +101,7 @@ impl Near {
             types: model.types.clone(),
             takes: (0..model.types.len()).map(takes).collect(),
             table: table(numbers, model.cutoff, beta),
-            switch,
+            ending,
             form,
             beta,
             exclusions,
@@ -107,10 +130,14 @@ impl Near {
     }
     /// What a reader of the log should know, with the numbers of excluded pairs and of those with their own interaction.
     pub fn describe(&self, own: usize, tail: bool) -> Vec<String> {
-        let cut = match (self.cutoff, self.switch) {
+        let cut = match (self.cutoff, self.ending) {
             (None, _) => "no cutoff".to_owned(),
-            (Some(c), None) => format!("cutoff {c:.4}"),
-            (Some(c), Some(s)) => format!("cutoff {c:.4}, switched from {s:.4}"),
+            (Some(c), Ending::Truncated) => format!("cutoff {c:.4}"),
+            (Some(c), Ending::Switched(s)) => format!("cutoff {c:.4}, switched from {s:.4}"),
+            (Some(c), Ending::Smoothed(s)) if s.from < c => {
+                format!("cutoff {c:.4}, its force switched from {:.4}", s.from)
+            }
+            (Some(c), Ending::Smoothed(_)) => format!("cutoff {c:.4}, shifted to zero there"),
         };
         let tail = if tail { ", dispersion correction beyond it" } else { "" };
         let excluded = self.exclusions.len();
@@ -201,10 +228,11 @@ impl Near {
     /// The sums of all rows.
     pub fn pairs(&mut self, want: Properties) {
         let virial = want.intersects(Properties::VIRIAL | Properties::ATOM_VIRIALS);
-        let lj = match (self.switch, self.beta > 0.0) {
+        let lj = match (self.ending, self.beta > 0.0) {
             (_, true) => LATTICE,
-            (Some(_), _) => SWITCHED,
-            (None, _) => PLAIN,
+            (Ending::Switched(_), _) => SWITCHED,
+            (Ending::Smoothed(_), _) => SMOOTHED,
+            (Ending::Truncated, _) => PLAIN,
         };
         self.sums.resize(self.centers.len(), Sum::default());
         if let Some(single) = &self.single {
@@ -212,6 +240,9 @@ impl Near {
         }
         // every kernel costs compile time: one without virials is there where it matters
         match (self.form, lj, virial) {
+            (Radial::Field(f), SMOOTHED, _) => self.run::<_, SMOOTHED, true>(f),
+            (Radial::Quick(f), SMOOTHED, _) => self.run::<_, SMOOTHED, true>(f),
+            (Radial::Screened(f), SMOOTHED, _) => self.run::<_, SMOOTHED, true>(f),
             (Radial::Field(f), SWITCHED, _) => self.run::<_, SWITCHED, true>(f),
             (Radial::Field(f), _, _) => self.run::<_, PLAIN, true>(f),
             (Radial::Quick(f), SWITCHED, true) => self.run::<_, SWITCHED, true>(f),
@@ -229,7 +260,14 @@ impl Near {
             form,
             constant: self.constant,
             cutoff2: cutoff * cutoff,
-            switch: self.switch.map_or([0.0; 2], |from| [from, 1.0 / (cutoff - from)]),
+            switch: match self.ending {
+                Ending::Switched(from) => [from, 1.0 / (cutoff - from)],
+                _ => [0.0; 2],
+            },
+            smoothing: match self.ending {
+                Ending::Smoothed(s) => s,
+                _ => Smoothing::default(),
+            },
             beta: self.beta,
             sites: &self.sites,
             kinds: &self.kinds,

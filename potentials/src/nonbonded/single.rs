@@ -3,7 +3,7 @@
 //! Positions are integers (see [`Point`]), so the vector of a pair is exact up to one rounding and the two atoms of a pair get
 //! forces that are opposite to the last bit of every pair; row sums are in single, all others in double precision.
 use super::kernel::{PLAIN, SWITCHED, Sum};
-use super::model::{LennardJonesTypes, Method, NonBondedModel};
+use super::model::{LennardJonesTypes, Method, Modifier, NonBondedModel};
 use super::rows::{Block, ROWS, for_blocks};
 use crate::electrostatics::{Expansion, ReactionField};
 use crate::kernels::ROUND;
@@ -104,6 +104,9 @@ impl Single {
         let wrong = |message: &str| {
             SpecError::new("precision", message).hint("write precision = \"f64\", the default, for this one")
         };
+        if model.modifier != Modifier::PotentialSwitch {
+            return Err(wrong("a shifted interaction and a switched force have no form in single precision"));
+        }
         let field = |f: ReactionField| {
             // k r² - c in powers of u = r²/R² - 1
             let (k, c) = (f.curvature() * model.cutoff.powi(2), f.shift());

@@ -34,6 +34,7 @@ fn model(method: Method, cutoff: f64, switch: Option<f64>) -> (NonBondedModel, V
         method,
         cutoff,
         switch,
+        modifier: Modifier::default(),
         dispersion_correction,
         constant,
         precision: Precision::F64,
@@ -249,4 +250,55 @@ fn impossible_models_are_refused() {
     let system = system(81);
     let input = Input { system: &system, positions: &positions, cell: &cell, neighbors: &Default::default() };
     assert!(potential.compute(input, Properties::ENERGY, &mut Outputs::default()).is_err());
+}
+
+/// Shifted potentials and switched forces: derivatives, what they are at and within the cutoff, and their correction.
+#[test]
+fn modified_interactions_end_as_they_should() {
+    let cell = Cell::from_lengths_angles([9.6, 9.4, 9.5], [80.0, 95.0, 85.0]).unwrap();
+    let forms = [
+        (Method::ReactionField { dielectric: f64::INFINITY }, Modifier::ForceSwitch, Some(4.0)),
+        (Method::Pme(mesh(0.9)), Modifier::ForceSwitch, Some(4.5)),
+    ];
+    for (method, modifier, switch) in forms {
+        let (mut model, positions) = model(method, 6.0, switch);
+        model.modifier = modifier;
+        let mut potential = NonBonded::new(&model, &cell).unwrap();
+        let state = State::at_rest(positions.clone(), cell.clone());
+        let checks = vec![Check::Forces, Check::Virial, Check::AtomSums, Check::Wants, Check::Threads];
+        let report =
+            check_potential(&mut potential, &system(81), &state, &Options { checks, ..Options::default() })
+                .unwrap();
+        assert!(report.passed(), "{method:?}\n{report}");
+        let best = evaluate(&mut potential, &positions, &cell);
+        potential.set_level(Level::Portable);
+        let plain = evaluate(&mut potential, &positions, &cell);
+        assert!(best.forces == plain.forces && best.energy.to_bits() == plain.energy.to_bits());
+    }
+    // two atoms, against the closed forms
+    let numbers = coefficients([3.2, 0.01]);
+    let pair = |modifier, switch: Option<f64>, r: f64| {
+        let (mut model, _) = model(Method::Cut, 9.0, switch);
+        (model.types, model.charges, model.exceptions) = (vec![0, 0], vec![0.0; 2], vec![]);
+        model.lennard_jones = LennardJonesTypes::mixed(&[[3.2, 0.01]], Combination::LorentzBerthelot);
+        model.modifier = modifier;
+        let positions = [Vec3::zeros(), Vec3::x() * r];
+        let out = evaluate(&mut NonBonded::new(&model, &Cell::open()).unwrap(), &positions, &Cell::open());
+        (out.energy, out.forces[1].x)
+    };
+    let u = |r: f64| numbers[0] * r.powi(-12) - numbers[1] * r.powi(-6);
+    let (truncated, shifted) = (Modifier::PotentialSwitch, Modifier::PotentialShift);
+    for r in [3.0, 5.0, 8.5, 8.999] {
+        let (plain, other) = (pair(truncated, None, r), pair(shifted, None, r));
+        assert!((other.0 - (u(r) - u(9.0))).abs() < 1e-15 && (other.1 - plain.1).abs() < 1e-16, "{r}");
+    }
+    let switched = |r| pair(Modifier::ForceSwitch, Some(7.0), r);
+    let slope =
+        (switched(6.0).0 - pair(truncated, None, 6.0).0) - (switched(4.0).0 - pair(truncated, None, 4.0).0);
+    assert!(slope.abs() < 1e-16, "below the switching distance the shift is constant");
+    assert!((switched(6.0).1 - pair(truncated, None, 6.0).1).abs() < 1e-16);
+    assert!(switched(8.9999).0.abs() < 1e-13 && switched(8.9999).1.abs() < 1e-11);
+    let (mut model, _) = model(Method::Cut, 6.0, None);
+    model.modifier = Modifier::ForceSwitch;
+    assert_eq!(NonBonded::new(&model, &cell).err().unwrap().key, "switch");
 }

@@ -231,10 +231,14 @@ impl<'a> Data<'a> {
     fn style(&self, section: &str, key: &str, given: Option<&str>) -> Result<String, SpecError> {
         let of_file = self.sections.get(section).and_then(|s| s.style);
         given.or(of_file).map(str::to_owned).ok_or_else(|| {
-            let line = self.sections.get(section).map_or(1, |s| s.line);
-            self.file
-                .error(line, format!("nothing says the {key} style of the section {section}"))
-                .hint(format!("add `lammps_styles = {{ {key} = \"...\" }}`"))
+            let message = format!("nothing says the {key} style of the section {section}");
+            let error = match self.sections.get(section) {
+                Some(s) => self.file.error(s.line, message),
+                None => self
+                    .file
+                    .whole(format!("there is no section {section}, and nothing says the {key} style")),
+            };
+            error.hint(format!("add `lammps_styles = {{ {key} = \"...\" }}`"))
         })
     }
     /// Atoms in the order of their numbers; returns their places.
