@@ -198,6 +198,10 @@ fn mistakes_are_named_with_their_place() {
     assert!(undefined.contains("line ") && undefined.contains("ETHANES"), "{undefined}");
     assert!(attempt("").contains("one file"));
     assert!(attempt("openmm = \"no.xml\"").contains("no.xml"));
+    let shifted = attempt(&format!(
+        "gromacs = \"{top}\", define = [\"ETHANES=0\"], electrostatics = \"cut\", cutoff = \"8 Å\", modifier = \"force_shift\""
+    ));
+    assert!(shifted.contains("force_shift"), "{shifted}");
 }
 
 /// Species and cell of results are those of the force field, and molecules that the cell cuts are put together before virtual sites
@@ -275,4 +279,87 @@ fn results_have_the_species_and_the_cell_of_the_force_field() {
         energies[0] != 0.0 && energies.iter().all(|e| (e / energies[0] - 1.0).abs() < 1e-12),
         "{energies:?}"
     );
+}
+
+/// What a structure file holds in place stays there.
+#[test]
+fn atoms_that_a_file_holds_are_fixed() {
+    let folder = Folder::new("held");
+    let poscar = "pair\n1.0\n12 0 0\n0 12 0\n0 0 12\nAr\n3\nSelective dynamics\nCartesian\n1 1 1 F F F\n4.2 1 1 T T T\n1 4.6 1 T F T\n";
+    let structure = folder.write("POSCAR", poscar);
+    let lj = "[[potential]]\n[potential.lennard_jones]\ncutoff = \"5 Å\"\npairs = [{ species = [\"Ar\", \"Ar\"], epsilon = \"0.0104 eV\", sigma = \"3.4 Å\" }]\n";
+    let potential = folder.write("lj.toml", lj);
+    let out = folder.path("relaxed.extxyz");
+    let mut relax = caloron();
+    relax.args(["relax", "--force", "--potential"]).arg(&potential).arg(&structure).arg("-o").arg(&out);
+    let done = relax.output().unwrap();
+    assert!(done.status.success(), "{}", stderr(&done));
+    let said = stderr(&done);
+    assert!(
+        said.contains("holds 1 atoms in place") && said.contains("1 atoms that it holds along some"),
+        "{said}"
+    );
+    let relaxed = caloron::io::read_all(&out).unwrap().remove(0);
+    assert_eq!(relaxed.positions[0], caloron::engine::Vec3::new(1.0, 1.0, 1.0));
+    assert!((relaxed.positions[1].x - 4.2).abs() > 1e-3);
+    let input = folder.write(
+        "run.toml",
+        &format!(
+            "[system]\nstructure = \"POSCAR\"\nrepeat = [2, 1, 1]\nvelocities = {{ temperature = \"30 K\" }}\n{lj}[[stage]]\nname = \
+             \"go\"\nsteps = 20\n[stage.nve]\ntimestep = \"2 fs\"\n[output]\ntrajectory = {{ file = \"t.extxyz\", every = 20 }}\n"
+        ),
+    );
+    let ran = folder.path("ran");
+    run(&input, &ran, 1);
+    let frames = caloron::io::read_all(ran.join("t.extxyz")).unwrap();
+    let (first, last) = (&frames[0].positions, &frames[frames.len() - 1].positions);
+    let moved: Vec<bool> = first.iter().zip(last).map(|(a, b)| a != b).collect();
+    assert_eq!(moved, [false, true, true, false, true, true]);
+}
+
+/// Settings that the shared force fields of GROMACS are made for, from the input; potential files may be compressed.
+#[test]
+fn modified_interactions_and_compressed_potentials_from_inputs() {
+    let (Some(structure), Some(system)) = (path("water_spce.state.xml.gz"), path("water_spce.system.xml.gz"))
+    else {
+        return;
+    };
+    let folder = Folder::new("ff-modifier");
+    let energy = |more: &str| total(&folder, &structure, &format!("openmm = \"{system}\"{more}"));
+    let plain = energy("");
+    let (shifted, switched) = (
+        energy(", modifier = \"potential_shift\""),
+        energy(", modifier = \"force_switch\", switch = \"7.5 Å\""),
+    );
+    // with the dispersion correction the sum hardly depends on how the interaction ends
+    for other in [shifted, switched] {
+        assert!((other - plain).abs() > 1e-3 && (other / plain - 1.0).abs() < 1e-3, "{other} {plain}");
+    }
+    let field = |dielectric: &str| {
+        energy(&format!(", electrostatics = \"reaction_field\", dielectric = {dielectric}"))
+    };
+    assert_eq!(field("0"), field("inf"));
+    let (Some(alloy), Some(frames)) =
+        (reference("potentials/AlFe_mm.eam.fs.gz"), reference("classical/eam_fs_alfe.extxyz"))
+    else {
+        return;
+    };
+    let text =
+        format!("[[potential]]\n[potential.eam]\nfile = \"{}\"\n", alloy.canonicalize().unwrap().display());
+    let potential = folder.write("eam.toml", &text);
+    let out = folder.path("eam.extxyz");
+    let done = caloron()
+        .arg("eval")
+        .arg(&frames)
+        .arg("--potential")
+        .arg(&potential)
+        .arg("-o")
+        .arg(&out)
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{}", stderr(&done));
+    let (own, theirs) = (caloron::io::read_all(&out).unwrap(), caloron::io::read_all(&frames).unwrap());
+    for (a, b) in own.iter().zip(&theirs) {
+        assert!((a.energy.unwrap() / b.energy.unwrap() - 1.0).abs() < 1e-9);
+    }
 }

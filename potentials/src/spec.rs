@@ -70,13 +70,13 @@ pub(crate) fn missing(error: &std::io::Error, directory: &Path, file: &Path) -> 
 }
 
 impl BuildContext<'_> {
-    /// Reads a text file named in the input and notes it.
+    /// Reads a text file named in the input and notes it; names ending in `.gz` are decompressed.
     ///
     /// # Errors
     /// When it cannot be read; the error is at `key`.
     pub fn read(&mut self, key: &str, file: &Path) -> Result<String, SpecError> {
         let path = self.directory.join(file);
-        let text = std::fs::read_to_string(&path).map_err(|e| {
+        let text = crate::force_field::read_text(&path).map_err(|e| {
             let error = SpecError::new(key, format!("cannot read `{}`: {e}", path.display()));
             match missing(&e, self.directory, file) {
                 Some(hint) => error.hint(hint),

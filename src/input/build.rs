@@ -617,7 +617,8 @@ impl PotentialFile {
         let has = |name: &String| structure.symbols.iter().any(|s| s == name);
         let masses = document.masses.iter().filter(|(k, _)| has(k)).map(|(k, v)| (k.clone(), *v)).collect();
         let charges = document.charges.iter().filter(|(k, _)| has(k)).map(|(k, v)| (k.clone(), *v)).collect();
-        let system = structure.system(&masses, &charges, &document.elements, units)?;
+        let mut system = structure.system(&masses, &charges, &document.elements, units)?;
+        warnings.extend(structure.hold(&mut system));
         system.topology().make_whole(&mut structure.positions, &structure.cell)?;
         let parts = Parts {
             units,

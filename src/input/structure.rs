@@ -19,6 +19,8 @@ pub(crate) struct Structure {
     pub topology: Option<Topology>,
     /// Names of atoms and residues in a structure file.
     names: TopologyParts,
+    /// Directions along which the first atoms may move, where a structure file says so; all others are free.
+    pub free: Option<Vec<[bool; 3]>>,
 }
 
 impl Structure {
@@ -34,12 +36,14 @@ impl Structure {
             charges: None,
             topology: None,
             names,
+            free: None,
         }
     }
     pub(crate) fn from_frame(frame: Frame) -> Self {
         let names = names_of(&frame);
         Self {
             names,
+            free: free_of(&frame),
             symbols: frame.symbols,
             positions: frame.positions,
             cell: frame.cell,
@@ -100,6 +104,25 @@ impl Structure {
             parts.residues.clone_from(&own.residues);
         }
         parts
+    }
+    /// Fixes the atoms that the structure file holds; what the user should know of it.
+    pub(crate) fn hold(&self, system: &mut System) -> Option<String> {
+        let free = self.free.as_ref()?;
+        let free = &free[..free.len().min(self.len())];
+        let held: Vec<u32> = (0..free.len() as u32).filter(|i| free[*i as usize] == [false; 3]).collect();
+        let partly = free.iter().filter(|f| **f != [false; 3] && **f != [true; 3]).count();
+        if held.len() == system.len() {
+            return Some(
+                "the structure file holds all atoms in place, which is not done: none is fixed".into(),
+            );
+        }
+        system.fix(&held);
+        let but = match partly {
+            0 => String::new(),
+            n => format!("; {n} atoms that it holds along some directions alone move freely"),
+        };
+        let said = format!("the structure file holds {} atoms in place: they are fixed{but}", held.len());
+        (held.len() + partly > 0).then_some(said)
     }
     /// Forgets names that are those of other atoms.
     pub(crate) fn forget_names(&mut self) {
@@ -198,6 +221,17 @@ impl Structure {
     }
     fn is_site(&self, atom: usize) -> bool {
         self.topology.as_ref().is_some_and(|t| t.is_site(atom))
+    }
+}
+
+/// The directions along which atoms may move (selective dynamics of POSCAR, `move_mask` of extended XYZ).
+fn free_of(frame: &Frame) -> Option<Vec<[bool; 3]>> {
+    let array = frame.arrays.get("selective_dynamics").or_else(|| frame.arrays.get("move_mask"))?;
+    let values = array.as_bools()?;
+    match array.columns {
+        1 => Some(values.iter().map(|f| [*f; 3]).collect()),
+        3 => Some(values.chunks_exact(3).map(|f| [f[0], f[1], f[2]]).collect()),
+        _ => None,
     }
 }
 

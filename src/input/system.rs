@@ -130,6 +130,8 @@ impl SystemSpec {
                 return Err(SpecError::new("fixed", format!("all {} atoms are fixed", system.len()))
                     .hint("fix a group that leaves some atoms free"));
             }
+        } else {
+            notes.extend(structure.hold(&mut system));
         }
         self.shake(&mut structure, &system, seed)?;
         check_places(&structure).map_err(|e| e.within(key))?;

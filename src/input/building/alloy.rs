@@ -316,6 +316,9 @@ impl Structure {
         if let Some(v) = &mut self.velocities {
             without(v, atoms);
         }
+        if let Some(v) = &mut self.free {
+            without(v, atoms);
+        }
     }
 }
 

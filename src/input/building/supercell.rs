@@ -106,6 +106,7 @@ impl Structure {
         out.velocities = self.velocities.map(|v| many(&v, n));
         out.masses = self.masses.map(|v| many(&v, n));
         out.charges = self.charges.map(|v| many(&v, n));
+        out.free = self.free.map(|v| many(&v, n));
         Ok(out)
     }
 }

@@ -71,7 +71,9 @@ impl EamSpec {
         Ok(Eam::new(&tables.0, &map))
     }
     fn format_of(&self, key: &str, file: &Path) -> Result<EamFormat, SpecError> {
-        let ending = file.extension().and_then(|e| e.to_str()).unwrap_or("");
+        let compressed = file.extension().is_some_and(|e| e.eq_ignore_ascii_case("gz"));
+        let bare = if compressed { file.with_extension("") } else { file.to_owned() };
+        let ending = bare.extension().and_then(|e| e.to_str()).unwrap_or("");
         match (self.format, ending) {
             (Some(format), _) => Ok(format),
             (_, "fs") => Ok(EamFormat::FinnisSinclair),
