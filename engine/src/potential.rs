@@ -93,6 +93,11 @@ pub trait Potential: Send {
     fn single_precision(&self) -> bool {
         false
     }
+    /// How much the constants of a published model break the symmetry under rotations, relative to the numbers: coupling
+    /// coefficients that were rounded to single precision do so whatever the precision of the arithmetic. 0 for all else.
+    fn rotation_error(&self) -> f64 {
+        0.0
+    }
     /// Forgets what it keeps of earlier geometries, so that the next one has the bits it has in a new potential.
     fn forget(&mut self) {}
     /// Papers to cite for a run that uses it.

@@ -101,6 +101,9 @@ pub struct Options {
     pub displacement: f64,
     /// Strain of finite differences.
     pub strain: f64,
+    /// How often a finite difference that deviates is repeated with a quarter of the step: where a pair crosses a cutoff
+    /// between the places, the energy jumps and the difference says nothing, and a smaller step ends before it.
+    pub refinements: usize,
     /// Number of atoms whose forces are differentiated, spread evenly over the system.
     pub atoms: usize,
     /// Allowed relative deviation of finite differences.
@@ -115,11 +118,32 @@ impl Default for Options {
             checks: Check::ALL.to_vec(),
             displacement: 5e-4,
             strain: 2e-4,
+            refinements: 7,
             atoms: 8,
             // second derivatives may jump at a cutoff, which shows at this level
             difference_tolerance: 1e-5,
             rounding_tolerance: 1e-9,
         }
+    }
+}
+
+impl Options {
+    /// Limits for forces in single precision: energies carry a noise of about 1e-7 of their size, so that differences need longer
+    /// steps, and say that forces are right to a part in 100 of the largest (of a tenth of the energy of an atom over an ångström, in
+    /// crystals).
+    pub fn single_precision() -> Self {
+        Self {
+            displacement: 0.02,
+            strain: 4e-3,
+            refinements: 1,
+            difference_tolerance: 1e-2,
+            rounding_tolerance: 1e-4,
+            ..Self::default()
+        }
+    }
+    /// The limits that the precision of a potential allows.
+    pub fn suited_to(potential: &dyn Potential) -> Self {
+        if potential.single_precision() { Self::single_precision() } else { Self::default() }
     }
 }
 
@@ -189,6 +213,26 @@ impl Worst {
     }
 }
 
+/// What the differences of a check met.
+#[derive(Default)]
+struct Seen {
+    /// Differences that needed a smaller step.
+    stepped_around: usize,
+    /// True when a derivative is wrong.
+    wrong: bool,
+}
+
+impl Seen {
+    /// Says so where jumps were met.
+    fn note(self, mut worst: Worst) -> Worst {
+        if self.stepped_around > 0 {
+            let plural = if self.stepped_around == 1 { "" } else { "s" };
+            worst.1 += &format!("; {} difference{plural} ended before a jump", self.stepped_around);
+        }
+        worst
+    }
+}
+
 /// A potential on one geometry.
 struct Bench<'a> {
     potential: &'a mut dyn Potential,
@@ -220,7 +264,8 @@ fn evaluate(
 
 /// Runs the chosen checks on a geometry of the user.
 ///
-/// Finite differences see a jump when a pair crosses the cutoff of a potential whose energy jumps there.
+/// Where a pair crosses the cutoff of a potential whose energy jumps there, a difference over the crossing says nothing; a force
+/// counts as right when a difference that ends before it agrees (see [`Options::refinements`]).
 /// [`Check::Permutation`], [`Check::Supercell`] and [`Check::SmallCell`] make other systems out of the given one; leave them
 /// out for potentials that act between listed atoms.
 ///
@@ -245,6 +290,7 @@ pub fn check_potential(
         let tolerance = match check {
             Check::Forces | Check::Virial => options.difference_tolerance,
             Check::Wants | Check::Threads => 0.0,
+            Check::Rotation => options.rounding_tolerance.max(bench.potential.rotation_error()),
             _ => options.rounding_tolerance,
         };
         let (measured, detail) = match bench.applies(check) {
@@ -327,50 +373,101 @@ impl Bench<'_> {
         }
         worst
     }
+    /// Deviation of a derivative of the energy from what is expected, relative to `scale`: the smallest of central and one-sided
+    /// differences with steps from `step` down. `energy(x)` is the energy at x steps of length 1. A derivative that is wrong
+    /// deviates in all of them.
+    fn deviation(
+        &mut self,
+        expected: f64,
+        scale: f64,
+        step: f64,
+        seen: &mut Seen,
+        mut energy: impl FnMut(&mut Self, f64) -> Result<f64, PotentialError>,
+    ) -> Result<f64, PotentialError> {
+        let (start, limit) = (self.base.energy, self.options.difference_tolerance);
+        let mut best = f64::INFINITY;
+        let mut h = step;
+        for level in 0..=self.options.refinements {
+            let mut e = [0.0; 4];
+            for (e, k) in e.iter_mut().zip([1.0, -1.0, 2.0, -2.0]) {
+                *e = energy(self, k * h)?;
+            }
+            let estimates = [
+                (8.0 * (e[0] - e[1]) - (e[2] - e[3])) / (12.0 * h),
+                (4.0 * e[0] - 3.0 * start - e[2]) / (2.0 * h),
+                (3.0 * start - 4.0 * e[1] + e[3]) / (2.0 * h),
+            ];
+            let central = (estimates[0] - expected).abs() / scale;
+            if level == 0 && central <= limit {
+                return Ok(central);
+            }
+            best = estimates.iter().map(|x| (x - expected).abs() / scale).fold(best, f64::min);
+            h *= 0.25;
+            // what is wrong once need not be looked at more closely; shorter steps than rounding allows tell nothing
+            let noise = 8.0 * f64::EPSILON * self.scale[0] / (h * scale);
+            if best <= limit || seen.wrong || noise > limit {
+                break;
+            }
+        }
+        if best <= limit {
+            seen.stepped_around += 1;
+        } else {
+            seen.wrong = true;
+        }
+        Ok(best)
+    }
     fn forces(&mut self) -> Result<Worst, PotentialError> {
         let (n, cell) = (self.system.len(), self.state.cell().clone());
         let mut positions = self.state.positions().to_vec();
-        let mut worst = Worst::default();
-        let h = self.options.displacement;
+        let (mut worst, mut seen) = (Worst::default(), Seen::default());
         let count = self.options.atoms.clamp(1, n);
         for i in (0..count).map(|k| k * n / count) {
             for axis in 0..3 {
                 let here = positions[i][axis];
-                let mut e = [0.0; 4];
-                for (e, k) in e.iter_mut().zip([1.0, -1.0, 2.0, -2.0]) {
-                    positions[i][axis] = here + k * h;
-                    *e = self.energy(&positions, &cell)?;
-                }
+                let (expected, scale) = (-self.base.forces[i][axis], self.scale[1]);
+                let step = self.options.displacement;
+                let deviation = self.deviation(expected, scale, step, &mut seen, |bench, x| {
+                    positions[i][axis] = here + x;
+                    bench.energy(&positions, &cell)
+                })?;
                 positions[i][axis] = here;
-                let force = -(8.0 * (e[0] - e[1]) - (e[2] - e[3])) / (12.0 * h);
-                let deviation = (force - self.base.forces[i][axis]).abs() / self.scale[1];
                 worst.see(deviation, || format!("atom {i}, {}", ["x", "y", "z"][axis]));
             }
         }
-        Ok(worst)
+        Ok(seen.note(worst))
     }
     fn virial(&mut self) -> Result<Worst, PotentialError> {
-        let mut worst = Worst::default();
+        let (mut worst, mut seen) = (Worst::default(), Seen::default());
         let w = self.base.virial;
-        worst.see((w - w.transpose()).norm() / self.scale[2], || "it is not symmetric".into());
-        let h = self.options.strain;
+        // what depends on directions exerts a torque, and then r f is not symmetric
+        if !self.potential.breaks_symmetry() {
+            worst.see((w - w.transpose()).norm() / self.scale[2], || "it is not symmetric".into());
+        }
+        let mut positions = self.state.positions().to_vec();
         for (a, b) in [(0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1)] {
-            let mut e = [0.0; 4];
-            for (e, k) in e.iter_mut().zip([1.0, -1.0, 2.0, -2.0]) {
+            let (expected, scale) = (-0.5 * (w[(a, b)] + w[(b, a)]), self.scale[2]);
+            let strained = |x: f64| {
                 let mut f = Mat3::identity();
-                f[(a, b)] += 0.5 * k * h;
-                f[(b, a)] += 0.5 * k * h;
-                let positions: Vec<Vec3> = self.state.positions().iter().map(|r| f * r).collect();
-                let Ok(cell) = self.state.cell().deformed(&f) else {
-                    return Ok(Worst(f64::INFINITY, "the cell is nearly singular".into()));
-                };
-                *e = self.energy(&positions, &cell)?;
+                f[(a, b)] += 0.5 * x;
+                f[(b, a)] += 0.5 * x;
+                f
+            };
+            let step = self.options.strain;
+            if self.state.cell().deformed(&strained(2.0 * step)).is_err() {
+                return Ok(Worst(f64::INFINITY, "the cell is nearly singular".into()));
             }
-            let derivative = -(8.0 * (e[0] - e[1]) - (e[2] - e[3])) / (12.0 * h);
-            let deviation = (derivative - 0.5 * (w[(a, b)] + w[(b, a)])).abs() / self.scale[2];
+            let deviation = self.deviation(expected, scale, step, &mut seen, |bench, x| {
+                let f = strained(x);
+                for (r, start) in positions.iter_mut().zip(bench.state.positions()) {
+                    *r = f * start;
+                }
+                let cell = bench.state.cell();
+                let cell = cell.deformed(&f).unwrap_or_else(|_| cell.clone());
+                bench.energy(&positions, &cell)
+            })?;
             worst.see(deviation, || format!("component {}{}", ["x", "y", "z"][a], ["x", "y", "z"][b]));
         }
-        Ok(worst)
+        Ok(seen.note(worst))
     }
     fn atom_sums(&self) -> Worst {
         let mut worst = Worst::default();
@@ -521,4 +618,118 @@ fn same_bits(a: &Outputs, b: &Outputs, want: Properties) -> bool {
         && (!has(Properties::ATOM_ENERGIES) || same(&a.atom_energies, &b.atom_energies))
         && (!has(Properties::ATOM_VIRIALS)
             || a.atom_virials.iter().zip(&b.atom_virials).all(|(x, y)| same(x.as_slice(), y.as_slice())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Species, Stream, Streams};
+
+    /// Inverse distances up to a cutoff, where the energy jumps, and a field.
+    struct Jumping {
+        cutoff: f64,
+        /// Factor of the forces; anything but 1 is wrong.
+        factor: f64,
+        field: f64,
+        rounding: bool,
+    }
+
+    impl Potential for Jumping {
+        fn name(&self) -> &'static str {
+            "jumping"
+        }
+        fn cutoff(&self) -> Option<f64> {
+            Some(self.cutoff)
+        }
+        fn provides(&self) -> Properties {
+            Properties::ENERGY | Properties::FORCES | Properties::VIRIAL
+        }
+        fn compute(
+            &mut self,
+            input: Input<'_>,
+            _want: Properties,
+            out: &mut Outputs,
+        ) -> Result<(), PotentialError> {
+            let list = input.neighbors;
+            for (k, &center) in list.centers().iter().enumerate() {
+                let (i, here) = (list.atom(center), Vec3::from(list.sites()[center as usize].position));
+                for &s in list.row(k) {
+                    let d = Vec3::from(list.sites()[s as usize].position) - here;
+                    let r = d.norm();
+                    if r >= self.cutoff {
+                        continue;
+                    }
+                    out.energy += 0.5 / r;
+                    let f = -d * (self.factor / r.powi(3));
+                    if let Some(force) = out.forces.get_mut(i) {
+                        *force += f;
+                    }
+                    out.virial -= 0.5 * d * f.transpose();
+                }
+            }
+            let pull = Vec3::new(self.field, 0.0, 0.0);
+            out.forces.iter_mut().for_each(|f| *f += pull);
+            for r in input.positions {
+                out.energy -= self.field * r.x;
+                out.virial += r * pull.transpose();
+            }
+            if self.rounding {
+                out.energy = f64::from(out.energy as f32);
+            }
+            Ok(())
+        }
+        fn breaks_symmetry(&self) -> bool {
+            self.field != 0.0
+        }
+        fn single_precision(&self) -> bool {
+            self.rounding
+        }
+    }
+
+    /// What fails for 64 atoms at random places.
+    fn failures(mut potential: Jumping, open: bool) -> (Vec<Check>, Report) {
+        let species = Species { symbol: "X".into(), number: None, mass: 1.0 };
+        let system = System::new(vec![species], vec![0; 64]);
+        let random = Streams { seed: 5 };
+        let mut positions = Vec::new();
+        for k in 0..64u64 {
+            let place = Vec3::new((k % 4) as f64, (k / 4 % 4) as f64, (k / 16) as f64) * 3.0;
+            positions.push(place + random.normal3(Stream::Test, 0, 0, k) * 0.3);
+        }
+        let cell = if open { Cell::open() } else { Cell::orthorhombic(12.0, 12.0, 12.0).unwrap() };
+        let state = State::at_rest(positions, cell);
+        let checks = vec![Check::Forces, Check::Virial];
+        let options = Options { checks, ..Options::suited_to(&potential) };
+        let report = check_potential(&mut potential, &system, &state, &options).unwrap();
+        (report.failures().map(|o| o.check).collect(), report)
+    }
+
+    #[test]
+    fn jumps_at_the_cutoff_are_stepped_around_and_wrong_forces_are_found() {
+        let right = Jumping { cutoff: 11.5, factor: 1.0, field: 0.0, rounding: false };
+        let (failed, report) = failures(right, false);
+        assert!(failed.is_empty(), "{report}");
+        assert!(report.outcomes[1].detail.contains("ended before a jump"), "{report}");
+        for factor in [0.999, 1.001, -1.0] {
+            let wrong = Jumping { cutoff: 11.5, factor, field: 0.0, rounding: false };
+            let (failed, report) = failures(wrong, false);
+            assert_eq!(failed, [Check::Forces, Check::Virial], "{factor}\n{report}");
+        }
+    }
+
+    #[test]
+    fn a_field_needs_no_symmetric_virial() {
+        let (failed, report) =
+            failures(Jumping { cutoff: 4.0, factor: 1.0, field: 0.3, rounding: false }, true);
+        assert!(failed.is_empty(), "{report}");
+    }
+
+    #[test]
+    fn single_precision_has_limits_of_its_own() {
+        let potential = |factor| Jumping { cutoff: 40.0, factor, field: 0.0, rounding: true };
+        let (failed, report) = failures(potential(1.0), true);
+        assert!(failed.is_empty(), "{report}");
+        let (failed, report) = failures(potential(1.05), true);
+        assert_eq!(failed, [Check::Forces, Check::Virial], "{report}");
+    }
 }

@@ -309,6 +309,9 @@ impl Potential for Selected {
     fn single_precision(&self) -> bool {
         self.inner.single_precision()
     }
+    fn rotation_error(&self) -> f64 {
+        self.inner.rotation_error()
+    }
     fn forget(&mut self) {
         if let Some(list) = &mut self.list {
             list.forget();
@@ -421,6 +424,9 @@ impl Potential for Scaled {
     }
     fn single_precision(&self) -> bool {
         self.inner.single_precision()
+    }
+    fn rotation_error(&self) -> f64 {
+        self.inner.rotation_error()
     }
     fn forget(&mut self) {
         self.inner.forget();

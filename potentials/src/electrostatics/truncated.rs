@@ -130,6 +130,10 @@ impl<F: PairForm> Potential for TruncatedCoulomb<F> {
         }
         Ok(())
     }
+    fn jumps_at_cutoff(&self) -> bool {
+        // a pair of unit charges at the cutoff, against the bare interaction
+        self.cutoff.is_some_and(|c| (self.pairs.form().scalar(c * c).0 * c).abs() > 1e-9)
+    }
     fn citations(&self) -> Vec<&'static str> {
         self.citation.into_iter().collect()
     }

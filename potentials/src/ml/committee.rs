@@ -289,6 +289,9 @@ impl Potential for Committee {
     fn single_precision(&self) -> bool {
         self.members.iter().any(|m| m.single_precision())
     }
+    fn rotation_error(&self) -> f64 {
+        self.members.iter().map(|m| m.rotation_error()).fold(0.0, f64::max)
+    }
     fn forget(&mut self) {
         self.members.iter_mut().for_each(|m| m.forget());
     }

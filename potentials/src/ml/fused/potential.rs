@@ -35,6 +35,8 @@ pub(crate) struct About {
     pub single: bool,
     /// What is worth knowing of this model.
     pub note: Option<&'static str>,
+    /// What its constants lack in symmetry under rotations.
+    pub rotation_error: f64,
 }
 
 /// The potential of a model.
@@ -93,6 +95,9 @@ impl Potential for GraphPotential {
     }
     fn single_precision(&self) -> bool {
         self.about.single
+    }
+    fn rotation_error(&self) -> f64 {
+        self.about.rotation_error
     }
     fn citations(&self) -> Vec<&'static str> {
         vec![self.about.citation]

@@ -168,5 +168,6 @@ fn about(model: &Model, head: usize, precision: Precision) -> About {
         model: about,
         single: precision == Precision::F32,
         note: matches!(model.radial.basis, Basis::Chebyshev { .. }).then_some(CHEBYSHEV),
+        rotation_error: if model.rounded { f64::from(f32::EPSILON) } else { 0.0 },
     }
 }

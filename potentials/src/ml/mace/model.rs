@@ -30,6 +30,8 @@ pub struct Model {
     pub layers: Vec<Layer>,
     /// Heads.
     pub heads: Vec<Head>,
+    /// True when the coupling coefficients were rounded to single precision as the weights were.
+    pub rounded: bool,
 }
 
 /// What differs between the heads of a model.
@@ -649,7 +651,8 @@ impl Model {
             return Err(Fault::Unsupported("a model with interactions that have no readout".to_owned()));
         }
         let zbl = reader.zbl(&elements)?;
-        Ok(Self { elements, cutoff, channels, lmax, radial, zbl, embedding, layers, heads })
+        let rounded = file.tensor("node_embedding.linear.weight")?.dtype() == Dtype::F32;
+        Ok(Self { elements, cutoff, channels, lmax, radial, zbl, embedding, layers, heads, rounded })
     }
     /// Symbols of the elements.
     pub fn symbols(&self) -> Vec<String> {

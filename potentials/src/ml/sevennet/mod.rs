@@ -162,5 +162,6 @@ fn about(model: &Model, modality: usize, precision: Precision) -> About {
         model: about,
         single: precision == Precision::F32,
         note: None,
+        rotation_error: 0.0,
     }
 }

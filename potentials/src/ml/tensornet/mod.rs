@@ -235,5 +235,6 @@ fn about(model: &Model, charge: f64, precision: Precision) -> About {
         ),
         single: precision == Precision::F32,
         note: None,
+        rotation_error: 0.0,
     }
 }
