@@ -66,6 +66,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         steps,
         sampler: Box::new(MolecularDynamics { dt: 0.05, splitting, conserves: true }),
         momentum_removed: false,
+        velocities: None,
     };
     let mut simulation = Simulation::new(system, state, evaluator, 3);
     simulation.open(&mut stage, &mut [])?;

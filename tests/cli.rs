@@ -115,6 +115,10 @@ fn ctrl_c_writes_a_checkpoint_and_says_how_to_resume() {
         std::thread::sleep(Duration::from_millis(20));
     }
     std::thread::sleep(Duration::from_millis(300));
+    // nobody else may write into the folder meanwhile
+    let second = caloron().arg("resume").arg(&out).output().unwrap();
+    assert_eq!(second.status.code(), Some(2), "{}", stderr(&second));
+    assert!(stderr(&second).contains("another process runs"), "{}", stderr(&second));
     let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(killed.success());
     let output = child.wait_with_output().unwrap();
@@ -334,4 +338,195 @@ fn a_reader_that_goes_away_ends_the_program_quietly() {
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{}", stderr(&output));
+}
+
+#[test]
+fn a_finished_run_has_nothing_left_to_resume() {
+    let folder = Folder::new("finished");
+    let input =
+        folder.write("a.toml", &argon(30, "2 fs", "trajectory = { file = \"a.extxyz\", every = 10 }"));
+    let out = folder.path("out");
+    run(&input, &out, 1);
+    let files = || ["a.extxyz", "verdict.json"].map(|f| std::fs::read(out.join(f)).unwrap());
+    let before = files();
+    let again = caloron().arg("resume").arg(&out).output().unwrap();
+    assert!(again.status.success(), "{}", stderr(&again));
+    assert!(stdout(&again).contains("is complete: 1 stages, 30 steps"), "{}", stdout(&again));
+    assert_eq!(before, files());
+}
+
+#[test]
+fn an_input_is_never_overwritten_and_a_replaced_file_stays_until_the_end() {
+    let folder = Folder::new("overwrite");
+    let potential = folder.write("lj.toml", &ARGON[ARGON.find("[[potential]]").unwrap()..]);
+    let frame = "2\nLattice=\"20 0 0 0 20 0 0 0 20\" Properties=species:S:1:pos:R:3 pbc=\"F F F\"\nAr 1 1 1\nAr 1 1 4.9\n";
+    let structures = folder.write("pair.extxyz", frame);
+    let link = folder.path("link.extxyz");
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(&structures, &link).unwrap();
+    let input = folder.write("argon.toml", &argon(10, "2 fs", ""));
+    let refused = |command: &mut Command| {
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        assert!(stderr(&output).contains("is the input file"), "{}", stderr(&output));
+    };
+    for command in ["eval", "relax"] {
+        for output in [&structures, &link] {
+            let mut program = caloron();
+            program.arg(command).arg(&structures).arg("-p").arg(&potential);
+            refused(program.arg("--force").arg("-o").arg(output));
+        }
+    }
+    refused(caloron().arg("convert").arg(&structures).arg(&structures).arg("--force"));
+    let filed = folder.write("filed.toml", "[system]\nstructure = \"pair.extxyz\"\n");
+    refused(caloron().arg("build").arg(&filed).arg("-o").arg(&structures).arg("--force"));
+    assert_eq!(std::fs::read_to_string(&structures).unwrap(), frame);
+    // the second structure cannot be evaluated: the file that would be replaced is still there, and so is the first result
+    let bad = folder.write("bad.extxyz", &(frame.to_owned() + &frame.replace("Ar", "Xe")));
+    let results = folder.write("results.extxyz", "old\n");
+    let output = caloron()
+        .arg("eval")
+        .arg(&bad)
+        .arg("-p")
+        .arg(&potential)
+        .arg("-o")
+        .arg(&results)
+        .arg("--force")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert_eq!(std::fs::read_to_string(&results).unwrap(), "old\n");
+    assert!(stderr(&output).contains("results.extxyz.partial"), "{}", stderr(&output));
+    let partial = std::fs::read_to_string(folder.path("results.extxyz.partial")).unwrap();
+    assert!(partial.contains("energy=") && !partial.contains("Xe"), "{partial}");
+    let output = caloron()
+        .arg("eval")
+        .arg(&structures)
+        .arg("-p")
+        .arg(&input)
+        .arg("-o")
+        .arg(&results)
+        .arg("--force")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stderr(&output).contains("is the input of a run"), "{}", stderr(&output));
+    assert_eq!(caloron::io::read_all(&results).unwrap().len(), 1);
+    assert!(!folder.path("results.extxyz.partial").exists());
+}
+
+#[test]
+fn a_start_beyond_the_limits_stops_before_the_first_step() {
+    let folder = Folder::new("hot");
+    let hot = argon(10, "2 fs", "").replace("\"90 K\"", "\"200000 K\"");
+    let input = folder.write("hot.toml", &hot);
+    let output = caloron().arg("run").arg(&input).output().unwrap();
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(3), "{text}");
+    assert!(text.contains("step 0: the temperature is 2"), "{text}");
+    // a fast atom of its own: hot on the average it is not
+    let mut positions = String::from("200\nProperties=species:S:1:pos:R:3:velo:R:3 pbc=\"F F F\"\n");
+    for k in 0..200 {
+        let v = if k == 7 { 0.6 } else { 0.0 };
+        positions += &format!("Ar {} 0 0 0 {v} 0\n", 8 * k);
+    }
+    folder.write("fast.extxyz", &positions);
+    let fast = argon(10, "2 fs", "").replace(
+        "lattice = { fcc = { a = \"6.0 Å\", species = \"Ar\", repeat = [3, 3, 3] } }\nvelocities = { temperature = \"90 K\" }",
+        "structure = \"fast.extxyz\"",
+    );
+    let input = folder.write("fast.toml", &fast);
+    let output = caloron().arg("run").arg(&input).output().unwrap();
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(3), "{text}");
+    assert!(text.contains("step 0: atom 7 moved 1."), "{text}");
+}
+
+/// A minimisation, then dynamics with velocities of its own.
+const TWO_STAGES: &str = r#"
+[[stage]]
+name = "relax"
+[stage.minimize]
+fmax = "1e-6 eV/Å"
+[[stage]]
+name = "go"
+steps = 25
+velocities = { temperature = "60 K" }
+[stage.nvt]
+temperature = "60 K"
+timestep = "2 fs"
+thermostat = { nose_hoover = { relaxation = "0.1 ps" } }
+[output]
+trajectory = [{ file = "a.extxyz", every = 10 }, { file = "b.extxyz", every = 5 }]
+thermo = { file = "t.csv", every = 5 }
+"#;
+
+#[test]
+fn stages_draw_velocities_count_their_own_steps_and_end_with_a_frame() {
+    let folder = Folder::new("stages");
+    let rattled = ARGON.replace("velocities = { temperature = \"90 K\" }", "rattle = \"0.1 Å\"");
+    let input = folder.write("two.toml", &format!("{rattled}{TWO_STAGES}"));
+    let out = folder.path("out");
+    run(&input, &out, 1);
+    let table = std::fs::read_to_string(out.join("t.csv")).unwrap();
+    let rows: Vec<Vec<f64>> = table
+        .lines()
+        .skip(1)
+        .map(|l| l.split(',').map(|x| x.parse().unwrap_or(f64::NAN)).collect())
+        .collect();
+    let verdict: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(out.join("verdict.json")).unwrap()).unwrap();
+    let first = verdict[0]["steps"].as_u64().unwrap();
+    let steps = |name: &str| -> Vec<u64> {
+        caloron::io::read_all(out.join(name)).unwrap().iter().map(|f| f.step.unwrap()).collect()
+    };
+    let all = |every: u64| {
+        let each = |from: u64, steps: u64| {
+            (1..=steps).filter(move |s| s % every == 0 || *s == steps).map(move |s| from + s)
+        };
+        [0].into_iter().chain(each(0, first)).chain(each(first, 25)).collect::<Vec<u64>>()
+    };
+    assert_eq!(steps("a.extxyz"), all(10));
+    assert_eq!(steps("b.extxyz"), all(5));
+    let drawn = rows.iter().find(|r| r[0] as u64 == first + 5).unwrap();
+    assert!((30.0..70.0).contains(&drawn[2]), "{drawn:?}");
+    // without them, a thermostat that multiplies has nothing to begin with
+    let input = folder.write(
+        "cold.toml",
+        &format!("{rattled}{}", TWO_STAGES.replace("velocities = { temperature = \"60 K\" }\n", "")),
+    );
+    let output = caloron().arg("check").arg(&input).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("all velocities are zero when the stage begins"), "{}", stderr(&output));
+}
+
+/// What the gate must not mistake for a fault: one-body terms, jumps at cutoffs, slabs.
+#[test]
+fn the_gate_raises_no_false_alarm() {
+    let folder = Folder::new("gate");
+    let system = "[system]\nlattice = { rocksalt = { a = \"5.64 Å\", species = [\"Na\", \"Cl\"], repeat = [2, 2, 2] } }\n\
+                  charges = { Na = \"1 e\", Cl = \"-1 e\" }\nrattle = \"0.1 Å\"\nvelocities = { temperature = \"200 K\" }\n";
+    let slab = "cell = { periodic = [true, true, false] }\n";
+    let stage = "[[stage]]\nname = \"go\"\nsteps = 1\n[stage.nve]\ntimestep = \"1 fs\"\n";
+    let coulomb = |method: &str| format!("[[potential]]\n[potential.coulomb]\nmethod = {{ {method} }}\n");
+    let field = "[[potential]]\n[potential.electric_field]\nfield = [\"0.02 V/Å\", \"0 V/Å\", \"0.01 V/Å\"]\n\
+                 [[potential]]\n[potential.gravity]\nacceleration = [\"0 Å/ps^2\", \"0 Å/ps^2\", \"-1 Å/ps^2\"]\n";
+    let d3 = "[[potential]]\n[potential.d3]\ndamping = \"bj\"\nfunctional = \"pbe\"\n";
+    let cases = [
+        ("pme", format!("{system}{}", coulomb("pme = { cutoff = \"9 Å\", tolerance = 1e-4 }"))),
+        ("cut", format!("{system}{}", coulomb("cut = { cutoff = \"9 Å\" }"))),
+        ("wolf", format!("{system}{}", coulomb("wolf = { cutoff = \"9 Å\", alpha = \"0.2 1/Å\" }"))),
+        (
+            "reaction_field",
+            format!("{system}{}", coulomb("reaction_field = { cutoff = \"9 Å\", dielectric = 80.0 }")),
+        ),
+        ("field", format!("{system}{slab}{field}")),
+        ("d3", format!("{}{d3}", system.replace("[2, 2, 2]", "[1, 1, 1]"))),
+    ];
+    for (name, text) in cases {
+        let input = folder.write(&format!("{name}.toml"), &format!("{text}{stage}"));
+        let output = caloron().arg("check").arg(&input).output().unwrap();
+        assert!(output.status.success(), "{name}: {}\n{}", stderr(&output), stdout(&output));
+        assert!(stdout(&output).contains("passed  forces against finite differences"), "{}", stdout(&output));
+    }
 }

@@ -73,6 +73,20 @@ const DRIVERS: &[(&str, &str)] = &[
         "[stage.npt]\ntemperature = 1.0\npressure = 1.0\ntimestep = 0.004\nthermostat = { nose_hoover = { relaxation = 0.5 } }\nbarostat = { mtk = { relaxation = 1.0, mode = \"triclinic\" } }",
     ),
     (
+        "mtk_semi_isotropic",
+        "[stage.npt]\ntemperature = 1.0\npressure = 1.0\ntimestep = 0.004\nthermostat = { nose_hoover = { relaxation = 0.5 } }\nbarostat = { mtk = { relaxation = 1.0, mode = \"semi_isotropic\" } }",
+    ),
+    (
+        "mtk_anisotropic",
+        "[stage.npt]\ntemperature = 1.0\npressure = 1.0\ntimestep = 0.004\nthermostat = { langevin = { friction = 1.0 } }\nbarostat = { mtk = { relaxation = 1.0, mode = \"anisotropic\" } }",
+    ),
+    ("nph", "[stage.nph]\ntemperature = 1.0\npressure = 1.0\ntimestep = 0.004\nrelaxation = 1.0"),
+    ("respa", "# two groups\n[stage.nve]\ntimestep = 0.004\nrespa = { inner = [3] }"),
+    (
+        "respa_langevin",
+        "# two groups\n[stage.nvt]\ntemperature = 1.0\ntimestep = 0.004\nrespa = { inner = [2] }\nthermostat = { langevin = { friction = 1.0 } }",
+    ),
+    (
         "monte_carlo",
         "[stage.npt]\ntemperature = 1.0\npressure = 1.0\ntimestep = 0.004\nthermostat = { langevin = { friction = 1.0 } }\nbarostat = { monte_carlo = { every = 7 } }",
     ),
@@ -101,9 +115,12 @@ fn input(driver: &str, steps: u64) -> String {
     let rigid = "groups = { atoms = \"all\" }\nrigid = [{ group = \"atoms\", bodies = { size = 4 } }]";
     let head =
         if driver.starts_with("# rigid") { HEAD.replace("rattle = 0.02", rigid) } else { HEAD.to_owned() };
-    // a second stage, so that a kill can also hit the change from one to the next
+    let fast = "[[potential]]\nforce_group = 1\n[potential.lennard_jones]\ncutoff = 1.3\ntruncation = \"force_shifted\"\npairs = [{ species = [\"A\", \"A\"], epsilon = 0.5, sigma = 0.9 }]\n";
+    let head = if driver.starts_with("# two groups") { head + fast } else { head };
+    // a second stage, so that a kill can also hit the change from one to the next; it draws what a minimisation took away
+    let drawn = if driver.contains("minimize") { "velocities = { temperature = 0.8 }\n" } else { "" };
     format!(
-        "{head}[[stage]]\nname = \"first\"\n{length}{driver}\n[[stage]]\nname = \"second\"\nsteps = 60\n[stage.nve]\ntimestep = 0.002\n"
+        "{head}[[stage]]\nname = \"first\"\n{length}{driver}\n[[stage]]\nname = \"second\"\nsteps = 60\n{drawn}[stage.nve]\ntimestep = 0.002\n"
     )
 }
 

@@ -8,10 +8,14 @@
 //! - displacement, 1 Å per step (0.3 σ): a hydrogen atom at 5 standard deviations of 1000 K moves 0.25 Å
 //!   in 1 fs; a step of 1 Å is most of a bond length, over which no integrator is right.
 //!
+//! All are tested at the start of a stage and after each step. A move is the speed of an atom times the time step; every ten steps
+//! (in overdamped motion, which has no speed, at each) also the distance from an earlier copy of the state, over the steps.
+//!
 //! Collision cascades, plasmas and coarse Brownian motion need wider limits. Minimisers and Monte Carlo moves are
 //! not dynamics: of the three limits only the finiteness of the numbers says something about them.
 use crate::error::Divergence;
 use crate::quantity::{Force, Length, Temperature};
+use crate::sampler::kinetic_energy;
 use crate::watch::WatchSpec;
 use crate::{Outputs, Quantity, SpecError, State, System, UnitSystem, Vec3, parallel};
 use schemars::JsonSchema;
@@ -24,9 +28,9 @@ use std::fmt::Write;
 pub struct LimitsSpec {
     /// Largest force on an atom; default 1000 eV/Å, in reduced units 100000.
     pub force: Option<Quantity<Force>>,
-    /// Highest instantaneous temperature; default 100000 K, in reduced units 1000.
+    /// Highest instantaneous temperature, tested at each step; default 100000 K, in reduced units 1000.
     pub temperature: Option<Quantity<Temperature>>,
-    /// Largest move of an atom in one step; default 1 Å, in reduced units 0.3.
+    /// Largest move of an atom in one step, its speed times the time step; default 1 Å, in reduced units 0.3.
     pub displacement: Option<Quantity<Length>>,
     /// What is watched while a learned potential drives the run.
     #[serde(default)]
@@ -89,8 +93,8 @@ impl Limits {
         let max = f64::MAX;
         Self { max_force: max, max_temperature: max, max_displacement: max, units }
     }
-    /// Tests the numbers of a step: energy, forces, temperature and, against an earlier geometry, displacements.
-    /// `kt` is the kinetic temperature k_B T, eV. Passes over the atoms once or twice, allocates nothing.
+    /// Tests the numbers of a step: energy, forces, temperature, the next move of every atom and, against an earlier geometry,
+    /// how far they went. One pass over the atoms where all is well, allocates nothing.
     ///
     /// # Errors
     /// The first thing beyond a limit; of all atoms the worst one. NaN is beyond every limit.
@@ -98,25 +102,23 @@ impl Limits {
         &self,
         state: &State,
         outputs: &Outputs,
-        kt: f64,
+        motion: Option<Motion<'_>>,
         earlier: Option<&State>,
     ) -> Result<(), Divergence> {
         if !outputs.energy.is_finite() {
             return Err(Divergence::Energy(outputs.energy));
         }
-        let f = &outputs.forces;
-        if any_beyond(f.len(), self.max_force, |i| f[i].norm_squared())
-            && let Some((atom, square)) = parallel::largest(f.len(), |i| f[i].norm_squared())
-        {
-            // where the square overflows the largest component will do
-            let force = if square.is_finite() { square.sqrt() } else { f[atom].amax() };
-            if force.is_nan() || force > self.max_force {
-                return Err(Divergence::Force { atom, force, limit: self.max_force });
-            }
-        }
-        let temperature = kt / self.units.boltzmann();
-        if temperature.is_nan() || temperature > self.max_temperature {
-            return Err(Divergence::Temperature { temperature, limit: self.max_temperature });
+        let (f, v) = (&outputs.forces, state.velocities());
+        let largest = |limit: f64| (limit * limit).min(f64::MAX);
+        let (force2, speed2) =
+            (largest(self.max_force), largest(self.suspicious_speed(motion.as_ref(), v.len())));
+        let suspects = parallel::sum(f.len().min(v.len()), 0u32, |i| {
+            let (a, b) = (f[i].norm_squared(), v[i].norm_squared());
+            u32::from((a > force2) | a.is_nan() | (b > speed2) | b.is_nan())
+        });
+        if suspects > 0 {
+            self.check_forces(f)?;
+            self.check_velocities(state, motion)?;
         }
         if let Some(earlier) = earlier {
             let steps = state.step.saturating_sub(earlier.step).max(1) as f64;
@@ -129,6 +131,54 @@ impl Limits {
         }
         Ok(())
     }
+    fn check_forces(&self, f: &[Vec3]) -> Result<(), Divergence> {
+        let Some((atom, square)) = parallel::largest(f.len(), |i| f[i].norm_squared()) else { return Ok(()) };
+        // where the square overflows the largest component will do
+        let force = if square.is_finite() { square.sqrt() } else { f[atom].amax() };
+        if force.is_nan() || force > self.max_force {
+            return Err(Divergence::Force { atom, force, limit: self.max_force });
+        }
+        Ok(())
+    }
+    fn check_velocities(&self, state: &State, motion: Option<Motion<'_>>) -> Result<(), Divergence> {
+        let v = state.velocities();
+        let dof = motion.map_or(0.0, |m| m.degrees_of_freedom);
+        let kt = motion.filter(|_| dof > 0.0).map_or(0.0, |m| 2.0 * kinetic_energy(m.system, state) / dof);
+        let temperature = kt / self.units.boltzmann();
+        if temperature.is_nan() || temperature > self.max_temperature {
+            return Err(Divergence::Temperature { temperature, limit: self.max_temperature });
+        }
+        let Some(dt) = motion.and_then(|m| m.time_step) else { return Ok(()) };
+        let Some((atom, square)) = parallel::largest(v.len(), |i| v[i].norm_squared()) else { return Ok(()) };
+        let distance = square.sqrt() * dt;
+        if distance.is_nan() || distance > self.max_displacement {
+            return Err(Divergence::Displacement { atom, distance, limit: self.max_displacement });
+        }
+        Ok(())
+    }
+    /// A speed that no atom exceeds while moves and temperature are within their limits: at a temperature above its limit
+    /// some atom has more than the mean energy.
+    fn suspicious_speed(&self, motion: Option<&Motion<'_>>, atoms: usize) -> f64 {
+        let Some(m) = motion else { return f64::MAX };
+        let energy =
+            m.degrees_of_freedom / atoms.max(1) as f64 * self.units.boltzmann() * self.max_temperature;
+        let hot = (energy / m.heaviest).sqrt();
+        let far = m.time_step.map_or(f64::MAX, |dt| self.max_displacement / dt);
+        if hot.is_nan() { far } else { hot.min(far) }
+    }
+}
+
+/// How atoms move, as far as the limits depend on it.
+#[derive(Clone, Copy)]
+pub struct Motion<'a> {
+    /// Masses.
+    pub system: &'a System,
+    /// Mass of the heaviest atom, u.
+    pub heaviest: f64,
+    /// Degrees of freedom of the kinetic energy.
+    pub degrees_of_freedom: f64,
+    /// Time step, internal units; `None` where velocities are no motion (overdamped dynamics).
+    pub time_step: Option<f64>,
 }
 
 /// The atom that moved farthest between two states and how far, not counting the deformation of the cell; `None` when
@@ -346,43 +396,59 @@ mod tests {
         (system, state, outputs)
     }
 
+    fn motion(system: &System, dt: f64) -> Option<Motion<'_>> {
+        Some(Motion { system, heaviest: 39.95, degrees_of_freedom: 3.0, time_step: Some(dt) })
+    }
+
     #[test]
     fn healthy_numbers_pass_and_each_limit_is_seen() {
-        let (_, mut state, mut out) = two();
+        let (system, mut state, mut out) = two();
         let limits = Limits::defaults(UnitSystem::Physical);
         let earlier = state.clone();
-        assert_eq!(limits.check(&state, &out, 0.025, Some(&earlier)), Ok(()));
+        let motion = motion(&system, 0.01);
+        assert_eq!(limits.check(&state, &out, motion, Some(&earlier)), Ok(()));
 
         state.step = 1;
         state.positions_mut()[1].y = 1.25;
-        let moved = limits.check(&state, &out, 0.025, Some(&earlier));
+        let moved = limits.check(&state, &out, motion, Some(&earlier));
         assert_eq!(moved, Err(Divergence::Displacement { atom: 1, distance: 1.25, limit: 1.0 }));
         state.step = 2; // the same distance over two steps is allowed
-        assert_eq!(limits.check(&state, &out, 0.025, Some(&earlier)), Ok(()));
+        assert_eq!(limits.check(&state, &out, motion, Some(&earlier)), Ok(()));
 
-        let hot = limits.check(&state, &out, 10.0, None);
+        // too hot at any time step; not too hot, and too far in a long step
+        state.velocities_mut()[1].z = 50.0;
+        let hot = limits.check(&state, &out, motion, None);
         assert!(matches!(hot, Err(Divergence::Temperature { temperature, .. }) if temperature > 1e5));
+        state.velocities_mut()[1].z = 0.5;
+        assert_eq!(limits.check(&state, &out, motion, None), Ok(()));
+        assert_eq!(limits.check(&state, &out, self::motion(&system, 1.9), None), Ok(()));
+        let far = limits.check(&state, &out, self::motion(&system, 3.0), None);
+        assert_eq!(far, Err(Divergence::Displacement { atom: 1, distance: 1.5, limit: 1.0 }));
+        assert_eq!(limits.check(&state, &out, None, None), Ok(()));
         out.forces[1].x = 2e3;
-        assert!(matches!(limits.check(&state, &out, 0.0, None), Err(Divergence::Force { atom: 1, .. })));
+        assert!(matches!(limits.check(&state, &out, None, None), Err(Divergence::Force { atom: 1, .. })));
         out.forces[0].z = f64::NAN;
-        let nan = limits.check(&state, &out, 0.0, None);
+        let nan = limits.check(&state, &out, None, None);
         assert!(matches!(nan, Err(Divergence::Force { atom: 0, force, .. }) if force.is_nan()));
         out.energy = f64::INFINITY;
-        assert_eq!(limits.check(&state, &out, 0.0, None), Err(Divergence::Energy(f64::INFINITY)));
+        assert_eq!(limits.check(&state, &out, None, None), Err(Divergence::Energy(f64::INFINITY)));
     }
 
     #[test]
     fn numbers_that_are_not_numbers_are_beyond_every_limit() {
-        let (_, mut state, out) = two();
+        let (system, mut state, out) = two();
         let limits = Limits::finite_only(UnitSystem::Lj);
         let earlier = state.clone();
-        assert!(matches!(limits.check(&state, &out, f64::NAN, None), Err(Divergence::Temperature { .. })));
+        state.velocities_mut()[0].x = f64::NAN;
+        let hot = limits.check(&state, &out, motion(&system, 0.01), None);
+        assert!(matches!(hot, Err(Divergence::Temperature { .. })));
+        state.velocities_mut()[0].x = 0.0;
         state.positions_mut()[0].x = f64::NAN;
-        let lost = limits.check(&state, &out, 0.0, Some(&earlier));
+        let lost = limits.check(&state, &out, None, Some(&earlier));
         assert!(matches!(lost, Err(Divergence::Displacement { atom: 0, .. })));
         let (_, state, mut out) = two();
         out.forces[0].x = 1e200; // its square overflows, the force itself is a number
-        assert_eq!(limits.check(&state, &out, 0.0, None), Ok(()));
+        assert_eq!(limits.check(&state, &out, None, None), Ok(()));
     }
 
     #[test]
@@ -395,7 +461,7 @@ mod tests {
         state.set_cell(cell);
         state.positions_mut().iter_mut().for_each(|r| *r = f * *r);
         let limits = Limits::defaults(UnitSystem::Physical);
-        assert_eq!(limits.check(&state, &out, 0.0, Some(&earlier)), Ok(()));
+        assert_eq!(limits.check(&state, &out, None, Some(&earlier)), Ok(()));
     }
 
     #[test]

@@ -30,6 +30,7 @@ pub mod testing;
 pub mod topology;
 pub mod units;
 pub mod validation;
+pub mod velocities;
 pub mod verdict;
 pub mod virtual_sites;
 pub mod watch;

@@ -1,7 +1,8 @@
 //! One run: a state, what drives it and what looks at it.
-use crate::guard::Limits;
+use crate::guard::{Limits, Motion};
 use crate::observe::{Flow, Frame, Observer};
 use crate::sampler::{Progress, kinetic_energy};
+use crate::velocities::MaxwellBoltzmann;
 use crate::{
     Archive, ArchiveError, Ctx, EngineError, Evaluator, Properties, Sampler, State, Streams, System,
 };
@@ -17,6 +18,8 @@ pub struct Stage {
     pub sampler: Box<dyn Sampler>,
     /// True when the total momentum is zero and stays zero, so that it holds no kinetic energy.
     pub momentum_removed: bool,
+    /// Velocities that are drawn before the first step; `None` goes on with those there are.
+    pub velocities: Option<MaxwellBoltzmann>,
 }
 
 /// System, state and evaluator with their place in the run.
@@ -36,6 +39,19 @@ pub struct Simulation {
     /// What counts as diverged; `None` checks nothing but the energy.
     pub limits: Option<Limits>,
     good: Option<State>,
+    /// Mass of the heaviest atom, u.
+    heaviest: f64,
+}
+
+/// Which observers see a frame.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Showing {
+    /// All: the frame before the first step of a stage.
+    Opening,
+    /// Those that are due.
+    Due,
+    /// All: the frame after the last step of a stage.
+    Closing,
 }
 
 /// Steps between the copies of the state that a diverging run falls back to.
@@ -45,7 +61,8 @@ impl Simulation {
     /// A run at its beginning.
     pub fn new(system: Arc<System>, state: State, evaluator: Evaluator, seed: u64) -> Self {
         let rng = Streams { seed };
-        Self { system, state, evaluator, rng, stage: 0, stage_step: 0, limits: None, good: None }
+        let heaviest = system.masses().iter().copied().fold(0.0, f64::max);
+        Self { system, state, evaluator, rng, stage: 0, stage_step: 0, limits: None, good: None, heaviest }
     }
     /// The same with limits beyond which a step is an error.
     #[must_use]
@@ -61,21 +78,39 @@ impl Simulation {
     pub fn degrees_of_freedom(&self, stage: &Stage) -> f64 {
         stage.sampler.degrees_of_freedom(&self.system, stage.momentum_removed)
     }
-    /// Shows the present state, before any step of the stage, to all observers.
+    /// Draws the velocities that the stage asks for and shows the state, before any step of the stage, to all observers.
     ///
     /// # Errors
-    /// When the evaluation or an observer fails.
+    /// When the evaluation or an observer fails, or the state is beyond the limits already.
     pub fn open(
         &mut self,
         stage: &mut Stage,
         observers: &mut [&mut dyn Observer],
     ) -> Result<Flow, EngineError> {
-        self.state.place_virtual_sites(&self.system);
-        let flow = self.show(stage, observers, true)?;
-        if self.limits.is_some() {
-            self.good = Some(self.state.clone());
+        if let Some(velocities) = &stage.velocities {
+            // number 0 is the start of the run
+            let draw = self.stage as u64 + 1;
+            let drawn = velocities.draw(&self.system, self.state.positions(), self.rng, draw);
+            let drawn =
+                drawn.map_err(|e| EngineError::Operator { operator: "velocities", reason: e.to_string() })?;
+            self.state.velocities_mut().copy_from_slice(&drawn);
         }
+        self.state.place_virtual_sites(&self.system);
+        let flow = self.show(stage, observers, Showing::Opening)?;
+        self.good = None;
+        self.guard(stage)?;
         Ok(flow)
+    }
+    /// Shows the state after the last step of a stage to all of some observers, whether they are due or not.
+    ///
+    /// # Errors
+    /// When the evaluation or an observer fails.
+    pub fn close(
+        &mut self,
+        stage: &mut Stage,
+        observers: &mut [&mut dyn Observer],
+    ) -> Result<(), EngineError> {
+        self.show(stage, observers, Showing::Closing).map(|_| ())
     }
     /// One step, and the observers that are due after it.
     ///
@@ -103,22 +138,23 @@ impl Simulation {
         self.state.place_virtual_sites(&self.system);
         self.stage_step += 1;
         self.guard(stage)?;
-        let flow = self.show(stage, observers, false)?;
+        let flow = self.show(stage, observers, Showing::Due)?;
         Ok(if progress == Progress::Finished { Flow::Stop } else { flow })
     }
     fn show(
         &mut self,
         stage: &mut Stage,
         observers: &mut [&mut dyn Observer],
-        opening: bool,
+        showing: Showing,
     ) -> Result<Flow, EngineError> {
         let step = self.state.step;
-        if !opening && !observers.iter().any(|o| o.due(step)) {
+        let all = showing != Showing::Due;
+        if !all && !observers.iter().any(|o| o.due(step)) {
             return Ok(Flow::Continue);
         }
         let want = observers
             .iter()
-            .filter(|o| opening || o.due(step))
+            .filter(|o| all || o.due(step))
             .fold(Properties::ENERGY | Properties::FORCES, |p, o| p | o.needs());
         let degrees_of_freedom = self.degrees_of_freedom(stage);
         let kinetic = kinetic_energy(&self.system, &self.state);
@@ -133,10 +169,10 @@ impl Simulation {
             conserved: bath.map(|b| kinetic + outputs.energy + b),
             stage: self.stage,
             stage_step: self.stage_step,
-            opening,
+            opening: showing == Showing::Opening,
         };
         let mut flow = Flow::Continue;
-        for o in observers.iter_mut().filter(|o| opening || o.due(step)) {
+        for o in observers.iter_mut().filter(|o| all || o.due(step)) {
             let name = o.name().to_owned();
             let seen = o.observe(&frame).map_err(|source| EngineError::Observer { step, name, source })?;
             if seen == Flow::Stop {
@@ -145,20 +181,26 @@ impl Simulation {
         }
         Ok(flow)
     }
-    /// Tests the step that was done against the limits; every few steps also the motion since the last test.
+    /// Tests the state against the limits; every few steps also the motion since the last copy, which it renews.
     fn guard(&mut self, stage: &Stage) -> Result<(), EngineError> {
         let Some(limits) = self.limits else { return Ok(()) };
+        let sampler = &stage.sampler;
         // a minimiser and a Monte Carlo move are no dynamics: only their numbers must be finite
-        let dynamics = stage.sampler.time_step().is_some();
+        let dynamics = sampler.time_step().is_some();
         let limits = if dynamics { limits } else { Limits::finite_only(limits.units) };
-        let full = self.stage_step.is_multiple_of(GOOD_EVERY);
+        // velocities that are no motion say nothing of the next step: positions are compared after each
+        let full = self.stage_step.is_multiple_of(GOOD_EVERY) || dynamics && !sampler.has_velocities();
+        let motion = Motion {
+            system: &self.system,
+            heaviest: self.heaviest,
+            degrees_of_freedom: self.degrees_of_freedom(stage),
+            time_step: sampler.time_step().filter(|_| sampler.has_velocities()),
+        };
         let need = Properties::ENERGY | Properties::FORCES;
-        let dof = if full { self.degrees_of_freedom(stage) } else { 0.0 };
-        let kt = if dof > 0.0 { 2.0 * kinetic_energy(&self.system, &self.state) / dof } else { 0.0 };
-        let outputs = self.evaluator.ensure(&self.system, &self.state, need, stage.sampler.needs())?;
+        let outputs = self.evaluator.ensure(&self.system, &self.state, need, sampler.needs())?;
         let earlier = self.good.as_ref().filter(|_| full && dynamics);
         limits
-            .check(&self.state, outputs, kt, earlier)
+            .check(&self.state, outputs, dynamics.then_some(motion), earlier)
             .map_err(|cause| EngineError::Diverged { step: self.state.step, cause })?;
         if full {
             match &mut self.good {

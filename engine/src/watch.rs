@@ -6,7 +6,7 @@
 //! - the spread of the forces of a committee, by atom,
 //! - in dynamics, jumps. Temperature: T(n) > f T(n − 10) for steps n, with a rise beyond ten standard deviations √(2/dof) T of the
 //!   canonical distribution. Potential energy: |U(n) − U(n − 1)| > f σ, where σ² is the mean square of such changes over the last
-//!   hundred steps or so. A model that leaves its domain typically finds a spurious minimum, and both jump within a vibration.
+//!   hundred steps or so. Both begin after the first 50 steps of a stage, in which a start relaxes. A model that leaves its domain typically finds a spurious minimum, and both jump within a vibration.
 use crate::domain::{Distances, FRACTION};
 use crate::quantity::Force;
 use crate::{Archive, ArchiveError, Evaluator, Frame, Quantity, SpecError, System, UnitSystem, parallel};
@@ -67,7 +67,8 @@ pub struct SpreadSpec {
     pub limit: Option<Quantity<Force>>,
 }
 
-/// Jumps within few steps.
+/// Jumps within few steps. The first 50 steps of every stage are not watched: a start relaxes, heat flows in, and there is nothing
+/// usual yet to compare with. The limits of `[guard]` and the distances hold there too.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct JumpSpec {

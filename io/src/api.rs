@@ -183,7 +183,7 @@ pub fn create(
 ) -> Result<Box<dyn Writer>, IoError> {
     let path = path.as_ref();
     let fail = |f: Fault| IoError::new(path, Some(format), f);
-    writable(path, format)?;
+    check_writable(path, format)?;
     match format.output() {
         Output::Native(encoder) => {
             Ok(Box::new(FileWriter::create(path, format, encoder(options)).map_err(fail)?))
@@ -206,7 +206,7 @@ pub fn resume(
 ) -> Result<Box<dyn Writer>, IoError> {
     let path = path.as_ref();
     let fail = |f: Fault| IoError::new(path, Some(format), f);
-    writable(path, format)?;
+    check_writable(path, format)?;
     match format.output() {
         Output::Native(encoder) => {
             Ok(Box::new(FileWriter::resume(path, format, encoder(options), position).map_err(fail)?))
@@ -226,7 +226,15 @@ fn not_written(format: Format) -> Fault {
         .hint(format!("formats that are: {}", names.join(", ")))
 }
 
-fn writable(path: &Path, format: Format) -> Result<(), IoError> {
+/// Tells whether a file of a format can be written under a name.
+///
+/// # Errors
+/// A format that is not written; a name of a compressed file.
+pub fn check_writable(path: impl AsRef<Path>, format: Format) -> Result<(), IoError> {
+    let path = path.as_ref();
+    if !format.writes() {
+        return Err(IoError::new(path, Some(format), not_written(format)));
+    }
     let compressed =
         path.extension().is_some_and(|e| ["gz", "xz", "bz2"].iter().any(|c| e.eq_ignore_ascii_case(c)));
     if compressed {

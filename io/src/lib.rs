@@ -20,7 +20,8 @@ mod orient;
 mod text;
 
 pub use api::{
-    LammpsUnits, Position, ReadOptions, Reader, Writer, create, open, open_as, open_with, read_all, resume,
+    LammpsUnits, Position, ReadOptions, Reader, Writer, check_writable, create, open, open_as, open_with,
+    read_all, resume,
 };
 pub use convert::{ConvertOptions, Converted, convert};
 pub use encode::WriteOptions;

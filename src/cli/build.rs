@@ -1,5 +1,5 @@
 //! `caloron build INPUT.toml -o OUT`
-use super::{Threads, in_pool, output_file};
+use super::{Threads, in_pool, output};
 use crate::input::InputFile;
 use crate::{Failure, frames, run};
 use std::path::PathBuf;
@@ -41,9 +41,10 @@ fn build(file: &InputFile, a: &Arguments) -> Result<(), Failure> {
     if state.velocities().iter().any(|v| v.norm_squared() > 0.0) {
         frames::set_velocities(&mut frame, state);
     }
-    let mut writer = output_file(&a.output, a.force, units)?;
-    writer.write(&frame)?;
-    writer.sync()?;
+    let inputs = start.files.iter().chain([&a.input]).map(PathBuf::as_path);
+    let mut written = output::Structures::create(&a.output, a.force, inputs, units)?;
+    written.write(&frame)?;
+    written.complete()?;
     say!("atoms    {}", system.len());
     for (k, s) in system.species().iter().enumerate() {
         let n = system.types().iter().filter(|t| usize::from(**t) == k).count();

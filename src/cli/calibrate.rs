@@ -1,5 +1,6 @@
 //! `caloron model calibrate LABELLED --potential FILE.toml -o OUT.json`
 use super::Threads;
+use super::output::Output;
 use super::structures::{Item, Structures};
 use crate::Failure;
 use crate::input::PotentialFile;
@@ -35,12 +36,9 @@ struct Sums {
 
 pub(super) fn execute(a: &Arguments) -> Result<(), Failure> {
     a.threads.apply(None)?;
-    if a.output.exists() && !a.force {
-        return Err(Failure::input(format!("`{}` already exists", a.output.display()))
-            .hint("choose another name, or replace it with `--force`"));
-    }
     let members = members(&PotentialFile::read(&a.potential)?)?;
     let mut structures = Structures::open(&a.structures, &a.potential)?;
+    let output = Output::new(&a.output, a.force, structures.files().chain([a.potential.as_path()]))?;
     let (mut force, mut energy) = ([0.0; 2], [0.0; 2]);
     let (mut count, mut atoms) = (0, 0);
     structures.for_each(compare, |s: Sums| {
@@ -69,8 +67,7 @@ pub(super) fn execute(a: &Arguments) -> Result<(), Failure> {
         atoms,
     };
     let text = serde_json::to_string_pretty(&calibration).map_err(|e| Failure::other(e.to_string()))?;
-    std::fs::write(&a.output, text + "\n")
-        .map_err(|e| Failure::other(format!("cannot write `{}`: {e}", a.output.display())))?;
+    output.write(&(text + "\n"))?;
     say!(
         "{count} structures, {atoms} atoms: spreads of forces times {:.4}, of energies times {:.4}",
         calibration.force_factor,

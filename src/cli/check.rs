@@ -4,7 +4,7 @@ use crate::input::{InputFile, OutputPlan, Plan};
 use crate::run::{self, StageRun, clock, short};
 use crate::{Failure, frames};
 use caloron_engine::units::FEMTOSECOND;
-use caloron_engine::{Simulation, State, System, UnitSystem};
+use caloron_engine::{EngineError, Flow, Simulation, Stage, State, System, UnitSystem};
 use caloron_io::WriteOptions;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ pub(super) struct Arguments {
     threads: Threads,
 }
 
-/// Wall time spent on timing steps.
+/// Wall time spent on timing steps, of all stages together.
 const TIMING: Duration = Duration::from_millis(1500);
 
 pub(super) fn execute(a: &Arguments) -> Result<(), Failure> {
@@ -43,8 +43,8 @@ fn check(file: &InputFile, threads: usize, gated: bool) -> Result<(), Failure> {
     let mut simulation =
         Simulation::new(plan.system, plan.state, plan.evaluator, plan.seed).guarded(plan.guard);
     stages.extend(plan.stages.into_iter().map(StageRun::from));
-    let rate = time(&mut simulation, &mut stages)?;
-    forecast(&simulation, &stages, rate);
+    let timings = time(&mut simulation, &mut stages)?;
+    forecast(&simulation, &stages, &timings);
     files(&output, &stages, &system, &state, units);
     gate
 }
@@ -106,32 +106,72 @@ fn describe(plan: &Plan, threads: usize) {
     }
 }
 
-/// Steps per second of the first stage, from a short run on a copy of the state.
-fn time(simulation: &mut Simulation, stages: &mut [StageRun]) -> Result<f64, Failure> {
-    let Some(first) = stages.first_mut() else { return Ok(0.0) };
-    let stage = &mut first.stage;
-    let failed = |e| run::simulation_failure(&e);
-    simulation.open(stage, &mut []).map_err(failed)?;
-    simulation.step(stage, &mut []).map_err(failed)?;
-    let start = Instant::now();
-    let mut steps = 0u64;
-    while start.elapsed() < TIMING && steps < stage.steps {
-        simulation.step(stage, &mut []).map_err(failed)?;
-        steps += 1;
-    }
-    Ok(steps.max(1) as f64 / start.elapsed().as_secs_f64())
+/// How fast a stage goes.
+struct Timing {
+    /// Steps per second.
+    rate: f64,
+    /// Why it is not a measurement of this stage.
+    reason: Option<&'static str>,
 }
 
-fn forecast(simulation: &Simulation, stages: &[StageRun], rate: f64) {
-    say!("forecast, from a short run of the first stage");
+/// The rate of every stage, from a few steps of each, one after the other, on a copy of the state.
+fn time(simulation: &mut Simulation, stages: &mut [StageRun]) -> Result<Vec<Timing>, Failure> {
+    let mut timings: Vec<Timing> = Vec::new();
+    let share = TIMING / stages.len().max(1) as u32;
+    for (k, run) in stages.iter_mut().enumerate() {
+        let before = simulation.state.clone();
+        (simulation.stage, simulation.stage_step) = (k, 0);
+        match rate(simulation, &mut run.stage, share) {
+            Ok(rate) => timings.push(Timing { rate, reason: None }),
+            // the stages before were cut short: a structure that they did not relax is not what this one will begin with
+            Err(EngineError::Diverged { .. }) if k > 0 => {
+                simulation.state = before;
+                let rate = timings.last().map_or(0.0, |t| t.rate);
+                let reason = "as the stage before, which was too short here for this one to begin";
+                timings.push(Timing { rate, reason: Some(reason) });
+            }
+            Err(e) => return Err(run::simulation_failure(&e)),
+        }
+    }
+    Ok(timings)
+}
+
+/// Steps per second of a stage: at least one step, which is not the first unless that ends the stage.
+fn rate(simulation: &mut Simulation, stage: &mut Stage, share: Duration) -> Result<f64, EngineError> {
+    simulation.open(stage, &mut [])?;
+    let mut start = Instant::now();
+    let mut flow = simulation.step(stage, &mut [])?;
+    let mut steps = 1u64;
+    if flow == Flow::Continue && stage.steps > 1 {
+        (start, steps) = (Instant::now(), 0);
+    }
+    while flow == Flow::Continue
+        && simulation.stage_step < stage.steps
+        && (steps == 0 || start.elapsed() < share)
+    {
+        flow = simulation.step(stage, &mut [])?;
+        steps += 1;
+    }
+    Ok(steps as f64 / start.elapsed().as_secs_f64().max(1e-9))
+}
+
+fn forecast(simulation: &Simulation, stages: &[StageRun], timings: &[Timing]) {
+    say!("forecast, from a few steps of every stage");
     let atoms = simulation.system.len() as f64;
-    say!("  rate         {} steps/s, {} atom-steps/s", short(rate), short(rate * atoms));
     let mut total = 0.0;
-    for s in stages {
-        let seconds = s.stage.steps as f64 / rate;
+    for (s, t) in stages.iter().zip(timings) {
+        let seconds = if t.rate > 0.0 { s.stage.steps as f64 / t.rate } else { 0.0 };
         total += seconds;
         let most = if s.stage.sampler.minimization().is_some() { "at most " } else { "" };
-        say!("  {:<12} {most}{}", s.stage.name, clock(seconds));
+        let what = if most.is_empty() { "steps" } else { "iterations" };
+        let reason = t.reason.map_or(String::new(), |r| format!(" ({r})"));
+        say!(
+            "  {:<12} {} {what}/s, {} atom-{what}/s, {most}{}{reason}",
+            s.stage.name,
+            short(t.rate),
+            short(t.rate * atoms),
+            clock(seconds)
+        );
     }
     say!("  all stages   {}", clock(total));
     for list in simulation.evaluator.lists() {
@@ -139,20 +179,25 @@ fn forecast(simulation: &Simulation, stages: &[StageRun], rate: f64) {
         say!("  neighbours   {backend:?} ({reason})");
     }
     if let Some(bytes) = run::peak_memory() {
-        say!("  memory       {} MB", bytes / 1_000_000);
+        say!(
+            "  memory       {} MB, the most that this check held: the gate and these steps",
+            bytes / 1_000_000
+        );
     }
 }
 
 /// What will be written, with sizes from frames that are really encoded.
 fn files(output: &OutputPlan, stages: &[StageRun], system: &System, state: &State, units: UnitSystem) {
     say!("files, in the output directory");
-    let frames_of = |every: u64, change: fn(&StageRun) -> Option<u64>| -> u64 {
-        // an interval of 0 writes nothing in its stage
-        let each = stages.iter().filter_map(|s| s.stage.steps.checked_div(change(s).unwrap_or(every)));
-        1 + each.sum::<u64>()
+    let lines_of = |s: &StageRun, every: u64| s.stage.steps.checked_div(every).unwrap_or(0);
+    // an interval of 0 writes nothing in its stage; else the last frame is written in any case
+    let frames_of = |s: &StageRun, every: u64| match every {
+        0 => 0,
+        every => s.stage.steps.div_ceil(every),
     };
     for t in &output.trajectories {
-        let n = frames_of(t.every, |s| s.output.trajectory_every);
+        let own = |s: &StageRun| s.output.trajectory_every.unwrap_or(t.every);
+        let n = 1 + stages.iter().map(|s| frames_of(s, own(s))).sum::<u64>();
         let mut frame = frames::template(system);
         frames::set_state(&mut frame, state, t.wrap);
         if t.velocities {
@@ -166,7 +211,8 @@ fn files(output: &OutputPlan, stages: &[StageRun], system: &System, state: &Stat
         say!("  {:<20} {}, {n} frames, {size}", t.file.display(), t.format);
     }
     if let Some(t) = &output.thermo {
-        let n = frames_of(t.every, |s| s.output.thermo_every);
+        let own = |s: &StageRun| s.output.thermo_every.unwrap_or(t.every);
+        let n = 1 + stages.iter().map(|s| lines_of(s, own(s))).sum::<u64>();
         say!("  {:<20} {n} lines", t.file.display());
     }
     let checkpoint = 48.0 * system.len() as f64 * 1.5 / 1e6;

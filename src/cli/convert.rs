@@ -1,4 +1,5 @@
 //! `caloron convert IN OUT`
+use super::output::Output;
 use crate::Failure;
 use caloron_engine::UnitSystem;
 use caloron_io::{ConvertOptions, Format, LammpsUnits, ReadOptions, WriteOptions, convert};
@@ -53,10 +54,9 @@ pub(super) fn execute(a: &Arguments) -> Result<(), Failure> {
         list();
         return Ok(());
     };
-    if output.exists() && !a.force {
-        return Err(Failure::input(format!("`{}` already exists", output.display()))
-            .hint("choose another name, or replace it with `--force`"));
-    }
+    let to = a.to.map_or_else(|| Format::from_path(output), Ok)?;
+    caloron_io::check_writable(output, to)?;
+    let written = Output::new(output, a.force, [input.as_path()])?;
     let units = if a.reduced { UnitSystem::Lj } else { UnitSystem::Physical };
     let source = input.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let provenance = vec![
@@ -65,7 +65,7 @@ pub(super) fn execute(a: &Arguments) -> Result<(), Failure> {
     ];
     let options = ConvertOptions {
         from: a.from,
-        to: a.to,
+        to: Some(to),
         read: ReadOptions { units: a.reduced.then_some(LammpsUnits::Lj), ..ReadOptions::default() },
         first: a.first,
         end: a.end,
@@ -73,7 +73,8 @@ pub(super) fn execute(a: &Arguments) -> Result<(), Failure> {
         wrap: a.wrap,
         write: WriteOptions { provenance, units, ..WriteOptions::default() },
     };
-    let done = convert(input, output, &options).map_err(Failure::from)?;
+    let done = convert(input, written.place(), &options).map_err(Failure::from)?;
+    written.complete()?;
     eprintln!("{} frames written to {}", done.frames, output.display());
     if !done.lost.is_empty() {
         eprintln!("warning: the format does not hold {}", done.lost.join(", "));

@@ -1,6 +1,6 @@
 //! `caloron eval STRUCTURES --potential FILE.toml`
 use super::structures::{Item, Structures, too_close};
-use super::{Threads, output_file};
+use super::{Threads, output};
 use crate::{Failure, frames};
 use caloron_engine::{Properties, UnitSystem};
 use caloron_io::Frame;
@@ -34,20 +34,20 @@ pub(super) fn execute(a: &Arguments) -> Result<(), Failure> {
     a.threads.apply(None)?;
     let mut structures = Structures::open(&a.structures, &a.potential)?;
     let units = structures.units();
-    let mut writer = a.output.as_ref().map(|path| output_file(path, a.force, units)).transpose()?;
+    let inputs = || structures.files().chain([a.potential.as_path()]);
+    let create = |path: &PathBuf| output::Structures::create(path, a.force, inputs(), units);
+    let mut results = a.output.as_ref().map(create).transpose()?;
     say!("{}{}", header(units), if structures.is_folder() { "  file" } else { "" });
     let result = structures.for_each(evaluate, |done: Evaluated| {
         say!("{}", done.line);
         if let Some(warning) = &done.warning {
             eprintln!("warning: {warning}");
         }
-        match &mut writer {
-            Some(w) => w.write(&done.frame).map_err(Failure::from),
-            None => Ok(()),
-        }
+        results.as_mut().map_or(Ok(()), |r| r.write(&done.frame))
     });
-    if let Some(mut w) = writer {
-        w.sync()?;
+    // what fails in a folder is named at the end, and the rest is complete
+    if let Some(results) = results.filter(|_| result.is_ok() || structures.is_folder()) {
+        results.complete()?;
     }
     result
 }

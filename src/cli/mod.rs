@@ -1,11 +1,8 @@
 //! The commands of the program, one file each.
 use crate::Failure;
-use caloron_engine::UnitSystem;
-use caloron_io::{Format, WriteOptions, Writer};
 use clap::{Parser, Subcommand};
 use std::fmt;
 use std::io::{ErrorKind, Write};
-use std::path::Path;
 
 /// Prints a line to standard output.
 macro_rules! say {
@@ -23,6 +20,7 @@ mod convert;
 mod eval;
 mod gate;
 mod model;
+mod output;
 mod relax;
 mod resume;
 mod run;
@@ -110,17 +108,6 @@ impl Threads {
 /// which a step of a small system would feel.
 pub(crate) fn in_pool<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     rayon::scope(|_| work())
-}
-
-/// A new extended XYZ file (or whatever its name says) for results.
-pub(crate) fn output_file(path: &Path, force: bool, units: UnitSystem) -> Result<Box<dyn Writer>, Failure> {
-    if path.exists() && !force {
-        return Err(Failure::input(format!("`{}` already exists", path.display()))
-            .hint("choose another name, or replace it with `--force`"));
-    }
-    let provenance = vec![("caloron".to_owned(), env!("CARGO_PKG_VERSION").to_owned())];
-    let options = WriteOptions { units, provenance, ..WriteOptions::default() };
-    Ok(caloron_io::create(path, Format::from_path(path)?, &options)?)
 }
 
 /// See [`say`]. Where nobody reads any more (`caloron cite | head -1`), the program is done.

@@ -1,5 +1,6 @@
 //! `caloron model info FILE`, `caloron model import FILE -o OUT.safetensors` and `caloron model calibrate STRUCTURES`
 use super::calibrate;
+use super::output::Output;
 use crate::Failure;
 use caloron_engine::neighbors::Search;
 use caloron_engine::{NeighborList, Species, System};
@@ -163,10 +164,8 @@ fn info(a: &Info) -> Result<(), Failure> {
 }
 
 fn import(a: &Import) -> Result<(), Failure> {
-    if a.output.exists() && !a.force {
-        return Err(Failure::input(format!("`{}` already exists", a.output.display()))
-            .hint("choose another name, or replace it with `--force`"));
-    }
+    let inputs = a.training.iter().chain([&a.file]).map(PathBuf::as_path);
+    let output = Output::new(&a.output, a.force, inputs)?;
     let mut model = load(&a.file)?;
     let Some((title, summary)) = summary(&model, &a.file)? else {
         return Err(Failure::input(format!(
@@ -200,8 +199,9 @@ fn import(a: &Import) -> Result<(), Failure> {
         model.hyper_parameters.insert(SHORTEST_DISTANCES.to_owned(), serde_json::Value::Object(table));
     }
     model
-        .save(&a.output)
+        .save(output.place())
         .map_err(|e| Failure::other(format!("cannot write `{}`: {e}", a.output.display())))?;
+    output.complete()?;
     eprintln!("{}: {title}, {} numbers", a.output.display(), model.parameters());
     Ok(())
 }

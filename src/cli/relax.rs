@@ -1,6 +1,6 @@
 //! `caloron relax STRUCTURES --potential FILE.toml`
 use super::structures::{Item, Structures, too_close};
-use super::{Threads, output_file};
+use super::{Threads, output};
 use crate::{Failure, frames};
 use caloron_engine::minimize::{CellSpec, DeformSpec, MethodSpec, MinimizeSpec, relax};
 use caloron_engine::quantity::{Dimension, Force, Pressure};
@@ -97,7 +97,9 @@ pub(super) fn execute(a: &Arguments) -> Result<(), Failure> {
     };
     let mut structures = Structures::open(&a.structures, &a.potential)?;
     let units = structures.units();
-    let mut writer = a.output.as_ref().map(|path| output_file(path, a.force, units)).transpose()?;
+    let inputs = || structures.files().chain([a.potential.as_path()]);
+    let create = |path: &PathBuf| output::Structures::create(path, a.force, inputs(), units);
+    let mut results = a.output.as_ref().map(create).transpose()?;
     say!("{}{}", header(units), if structures.is_folder() { "  file" } else { "" });
     let mut unconverged = 0;
     let result = structures.for_each(
@@ -108,14 +110,12 @@ pub(super) fn execute(a: &Arguments) -> Result<(), Failure> {
                 eprintln!("warning: {warning}");
             }
             unconverged += u64::from(!done.converged);
-            match &mut writer {
-                Some(w) => w.write(&done.frame).map_err(Failure::from),
-                None => Ok(()),
-            }
+            results.as_mut().map_or(Ok(()), |r| r.write(&done.frame))
         },
     );
-    if let Some(mut w) = writer {
-        w.sync()?;
+    // what fails in a folder is named at the end, and the rest is complete
+    if let Some(results) = results.filter(|_| result.is_ok() || structures.is_folder()) {
+        results.complete()?;
     }
     result?;
     match unconverged {

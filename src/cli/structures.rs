@@ -26,6 +26,8 @@ pub(super) struct Structures {
     name: Option<Arc<str>>,
     /// Whether there are several files.
     folder: bool,
+    /// All files that are read.
+    inputs: Vec<PathBuf>,
     potential: PotentialFile,
     /// What the workers keep from one batch to the next.
     workers: Vec<Mutex<Vec<Kept>>>,
@@ -98,12 +100,20 @@ impl Item<'_> {
 impl Structures {
     /// Of a file with one or more structures, or of all files of a folder.
     pub(super) fn open(structures: &Path, potential: &Path) -> Result<Self, Failure> {
+        let name = potential.display();
         let potential = PotentialFile::read(potential)?;
+        if potential.of_a_run {
+            eprintln!(
+                "note: `{name}` is the input of a run; its interactions are taken with the masses and charges of the species, not what \
+                 else it says of the system (groups, fixed atoms, constraints)"
+            );
+        }
         let folder = structures.is_dir();
         let mut files = if folder { files_of(structures)? } else { vec![structures.to_owned()] };
         files.reverse();
         let workers = (0..rayon::current_num_threads()).map(|_| Mutex::default()).collect();
-        let mut this = Self { reader: None, name: None, files, folder, potential, workers };
+        let inputs = files.clone();
+        let mut this = Self { reader: None, name: None, files, folder, inputs, potential, workers };
         if !folder && let Some(file) = this.files.pop() {
             this.reader = Some(caloron_io::open(file)?);
         }
@@ -126,6 +136,10 @@ impl Structures {
             self.name = next.file_name().map(|n| n.to_string_lossy().into());
             self.reader = Some(caloron_io::open(next)?);
         }
+    }
+    /// The files that are read.
+    pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
+        self.inputs.iter().map(PathBuf::as_path)
     }
     /// Whether files of a folder are read, which results name.
     pub(super) fn is_folder(&self) -> bool {

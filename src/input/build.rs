@@ -10,8 +10,8 @@ use super::source::Source;
 use super::stage::{StageContext, StagePlan};
 use super::structure::Structure;
 use super::system::Start;
-use super::velocities::momentum;
 use caloron_engine::guard::Limits;
+use caloron_engine::velocities::momentum;
 use caloron_engine::verdict::Thresholds;
 use caloron_engine::watch::{Settings, Watch, WatchSpec, has_committee};
 use caloron_engine::{
@@ -206,16 +206,20 @@ fn assemble(document: &Document, source: &Source, directory: &Path) -> Result<Pl
     citations.extend(system.solver().cite().into_iter().map(str::to_owned));
     let mut stages = Vec::new();
     let mut at_rest = is_at_rest(&system, state.velocities());
+    let mut still = state.velocities().iter().all(|v| *v == Vec3::zeros());
     let external = evaluator.potentials().any(Potential::breaks_symmetry);
     for (k, spec) in document.stage.iter().enumerate() {
         let groups = evaluator.groups();
-        let context = StageContext { system: &system, state: &state, units, groups, at_rest, external };
+        let context =
+            StageContext { system: &system, state: &state, units, groups, at_rest, still, external };
         let stage = spec.build(&context, &mut warnings).map_err(|e| e.within(&format!("stage[{k}]")))?;
         citations.extend(stage.citations.iter().map(|&c| c.to_owned()));
         check_provided(&stage, &evaluator).map_err(|e| e.within(&format!("stage[{k}]")))?;
-        at_rest = stage.momentum_removed || spec.minimize.is_some();
+        still = spec.minimize.is_some();
+        at_rest = stage.momentum_removed || still;
         stages.push(stage);
     }
+    warnings.extend(rare_output(&output, &stages));
     let provenance = Provenance {
         input_name: source.name().to_owned(),
         input: source.text().to_owned(),
@@ -252,6 +256,27 @@ fn watch(spec: &WatchSpec) -> Result<Settings, SpecError> {
     }
     let message = format!("frames are saved as extended XYZ, not as `{}`", settings.file.display());
     Err(SpecError::new("frames.file", message).hint("write a name that ends in .extxyz"))
+}
+
+/// What is written less often than all stages have steps.
+fn rare_output(output: &OutputPlan, stages: &[StagePlan]) -> Vec<String> {
+    let shorter = |every: u64, own: fn(&StagePlan) -> Option<u64>| {
+        stages.iter().all(|s| own(s).unwrap_or(every) > s.steps)
+    };
+    let trajectories = output.trajectories.iter().filter(|t| shorter(t.every, |s| s.output.trajectory_every));
+    let mut warnings: Vec<String> = trajectories
+        .map(|t| {
+            let (name, every) = (t.file.display(), t.every);
+            format!("{name}: `every = {every}` is more than the steps of any stage: only first and last frames are written")
+        })
+        .collect();
+    if let Some(t) = output.thermo.as_ref().filter(|t| shorter(t.every, |s| s.output.thermo_every)) {
+        let (name, every) = (t.file.display(), t.every);
+        warnings.push(format!(
+            "{name}: `every = {every}` is more than the steps of any stage: only the first line is written"
+        ));
+    }
+    warnings
 }
 
 fn check_stage_names(document: &Document) -> Result<(), SpecError> {
@@ -551,6 +576,8 @@ pub struct PotentialFile {
     pub directory: PathBuf,
     /// What it says.
     pub document: PotentialDocument,
+    /// True for the input of a run, of which the interactions are taken, and the masses and charges of its species.
+    pub of_a_run: bool,
     /// Model files it names, read once for all structures.
     models: ModelCache,
 }
@@ -587,8 +614,13 @@ impl PotentialFile {
     /// # Errors
     /// When it says something wrong.
     pub fn parse(source: Source, directory: impl Into<PathBuf>) -> Result<Self, InputError> {
-        let document = PotentialDocument::parse(&source)?;
-        Ok(Self { source, directory: directory.into(), document, models: ModelCache::default() })
+        let of_a_run = ["system", "stage"].iter().any(|key| source.has_top_level(key));
+        let document = if of_a_run {
+            PotentialDocument::of_run(Document::parse(&source)?)
+        } else {
+            PotentialDocument::parse(&source)?
+        };
+        Ok(Self { source, directory: directory.into(), document, of_a_run, models: ModelCache::default() })
     }
     /// The interactions for a structure.
     ///

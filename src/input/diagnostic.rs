@@ -34,8 +34,9 @@ impl InputError {
     }
     /// From an error of the TOML reader: syntax, unknown keys, wrong types.
     pub(crate) fn from_toml(source: &Source, error: &toml::de::Error) -> Self {
-        let reworded = Reworded::new(error.message());
         let span = error.span();
+        let text = span.clone().and_then(|s| source.text().get(s)).unwrap_or("");
+        let mut reworded = Reworded::new(error.message(), text);
         let path = match (&reworded.missing, &span) {
             // a missing key is reported at its table; the place of the top level is the whole text
             (Some(missing), Some(span)) => {
@@ -44,6 +45,15 @@ impl InputError {
             }
             (_, span) => span.as_ref().and_then(|s| source.path_at(s)).map(|p| p.to_string()),
         };
+        // a table where a list of tables belongs: [stage] for [[stage]]
+        let list = path.as_deref().filter(|p| ["stage", "potential"].contains(p));
+        if let Some(key) =
+            list.filter(|_| error.message().starts_with("invalid type: map, expected a sequence"))
+        {
+            reworded.message = format!("`{key}` is one table here, and should be a list of them");
+            reworded.expected = None;
+            reworded.hint = format!("write [[{key}]], in double brackets, at the head of each {key}");
+        }
         let is_top_level = reworded.missing.is_some() && path == reworded.missing;
         let mut message = reworded.message;
         if message == "duplicate key"
@@ -146,7 +156,11 @@ struct Reworded {
 }
 
 impl Reworded {
-    fn new(message: &str) -> Self {
+    /// `text` is what stands at the place of the error.
+    fn new(message: &str, text: &str) -> Self {
+        if let Some(choice) = Self::choice(message, text) {
+            return choice;
+        }
         let names = quoted(message);
         let first = names.first().map_or("", String::as_str);
         let plain = |message: String, expected: Option<String>, hint: &str| Self {
@@ -233,6 +247,36 @@ impl Reworded {
     }
 }
 
+impl Reworded {
+    /// Errors of a value that is one of several names, some of which have settings.
+    fn choice(message: &str, text: &str) -> Option<Self> {
+        let name = text.trim().trim_matches(['"', '\'']);
+        let one = "a table with one name as its key";
+        let (message, expected, hint) = match message {
+            "invalid type: unit variant, expected newtype variant" => (
+                format!("`{name}` needs settings"),
+                one,
+                format!("write `{{ {name} = {{ ... }} }}`; docs/input.md lists its settings"),
+            ),
+            "invalid type: newtype variant, expected unit variant" => (
+                "this name has no settings".to_owned(),
+                "a name in quotes",
+                "write the name alone, in quotes".to_owned(),
+            ),
+            m if m.starts_with("wanted exactly 1 element, more than 1") => (
+                "several names stand here, and one of them can be chosen".to_owned(),
+                one,
+                "keep one of them".to_owned(),
+            ),
+            m if m.starts_with("wanted exactly 1 element, found 0") => {
+                ("no name stands here".to_owned(), one, "docs/input.md lists the names".to_owned())
+            }
+            _ => return None,
+        };
+        Some(Self { message, expected: Some(expected.to_owned()), hint, missing: None })
+    }
+}
+
 /// The names between back quotes.
 fn quoted(message: &str) -> Vec<String> {
     message.split('`').skip(1).step_by(2).map(str::to_owned).collect()
@@ -284,7 +328,7 @@ mod tests {
 
     #[test]
     fn unknown_keys_name_the_nearest() {
-        let r = Reworded::new("unknown field `timestp`, expected one of `temperature`, `timestep`");
+        let r = Reworded::new("unknown field `timestp`, expected one of `temperature`, `timestep`", "");
         assert_eq!(r.message, "unknown key `timestp`");
         assert_eq!(r.hint, "did you mean `timestep`?");
         assert_eq!(r.expected.unwrap(), "one of `temperature`, `timestep`");
@@ -292,7 +336,7 @@ mod tests {
 
     #[test]
     fn types_are_named_in_plain_words() {
-        let r = Reworded::new("invalid type: string \"ten\", expected u64");
+        let r = Reworded::new("invalid type: string \"ten\", expected u64", "");
         assert_eq!(r.message, "wrong value: string \"ten\"");
         assert_eq!(r.expected.unwrap(), "a whole number, 0 or more");
     }

@@ -378,6 +378,12 @@ pub struct PotentialDocument {
 }
 
 impl PotentialDocument {
+    /// The interactions of a run.
+    pub fn of_run(run: Document) -> Self {
+        let Document { title, units, potential, neighbors, system, .. } = run;
+        let SystemSpec { force_field, masses, charges, elements, .. } = system;
+        Self { title, units, potential, force_field, neighbors, masses, charges, elements }
+    }
     /// Reads a text.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! What a run writes: `[output]`.
 use super::files::format_by_name;
 use super::visitors::OneOrMany;
+use crate::run::RESERVED;
 use caloron_engine::SpecError;
 use caloron_engine::error::nearest;
 use caloron_io::Format;
@@ -223,11 +224,12 @@ impl OutputSpec {
             .transpose()
             .map_err(|e| e.within("thermo"))?;
         names.extend(self.thermo.iter().map(|t| ("thermo.file".to_owned(), t.file.clone())));
-        names.extend(self.log.iter().map(|l| ("log".to_owned(), l.clone())));
+        let log = self.log.clone().unwrap_or_else(|| "run.log".into());
+        names.push(("log".to_owned(), log.clone()));
         names.extend(saved.map(|f| ("guard.learned.frames.file".to_owned(), f.to_owned())));
         for (k, (key, file)) in names.iter().enumerate() {
             check_name(key, file)?;
-            if let Some((other, _)) = names[..k].iter().find(|(_, f)| f == file) {
+            if let Some((other, _)) = names[..k].iter().find(|(_, f)| f.file_name() == file.file_name()) {
                 return Err(SpecError::new(
                     key.clone(),
                     format!("`{}` is written by `{other}` too", file.display()),
@@ -249,7 +251,7 @@ impl OutputSpec {
             checkpoint_every: checkpoint.and_then(|c| c.every).map_or(Duration::from_secs(300), |w| w.0),
             checkpoint_steps: checkpoint.and_then(|c| c.every_steps),
             checkpoints_kept: checkpoint.and_then(|c| c.keep).unwrap_or(2),
-            log: self.log.clone().unwrap_or_else(|| "run.log".into()),
+            log,
         })
     }
 }
@@ -259,14 +261,24 @@ fn every_zero(key: &str) -> SpecError {
         .hint("remove the output to write nothing")
 }
 
-/// Output files stay in the output folder.
+/// Output files stay in the output folder, and leave alone what every run writes there.
 fn check_name(key: &str, file: &Path) -> Result<(), SpecError> {
+    let shown = file.display();
     let normal = file.components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir));
-    if normal && file.file_name().is_some() {
-        return Ok(());
+    let Some(name) = file.file_name().filter(|_| normal) else {
+        return Err(SpecError::new(key, format!("`{shown}` is not a file name inside the output folder"))
+            .hint("write a relative name without `..`; `caloron run INPUT --out DIR` chooses the folder"));
+    };
+    if file.components().filter(|c| matches!(c, Component::Normal(_))).count() > 1 {
+        return Err(SpecError::new(key, format!("`{shown}` lies in a folder inside the output folder"))
+            .hint(format!("write `{}`: a run writes all its files into one folder", name.display())));
     }
-    Err(SpecError::new(key, format!("`{}` is not a file name inside the output folder", file.display()))
-        .hint("write a relative name without `..`; `caloron run INPUT --out DIR` chooses the folder"))
+    let kind = file.extension().and_then(|e| e.to_str());
+    if RESERVED.iter().any(|r| name == *r) || kind.is_some_and(|e| e == "checkpoint" || e == "partial") {
+        return Err(SpecError::new(key, format!("every run writes a `{}` of its own", name.display()))
+            .hint("choose another name"));
+    }
+    Ok(())
 }
 
 impl TrajectorySpec {
@@ -293,6 +305,10 @@ impl TrajectorySpec {
             return Err(SpecError::new(key, format!("{format} files are read but not written"))
                 .hint(format!("formats that are written: {}", names.join(", "))));
         }
+        caloron_io::check_writable(&self.file, format).map_err(|e| {
+            let hint = e.hint.unwrap_or_default();
+            SpecError::new("file", e.message).hint(hint)
+        })?;
         if !format.holds().frames {
             return Err(SpecError::new(
                 key,

@@ -144,6 +144,11 @@ impl Source {
         });
         found.map(KeyPath)
     }
+    /// True when a key stands at the top level.
+    pub(crate) fn has_top_level(&self, key: &str) -> bool {
+        let root = DeTable::parse(&self.text);
+        root.is_ok_and(|r| r.get_ref().iter().any(|(k, _)| k.get_ref().as_ref() == key))
+    }
     /// The text at a top-level key, when it is a string.
     pub(crate) fn top_level_string(&self, key: &str) -> Option<String> {
         let root = DeTable::parse(&self.text).ok()?;

@@ -1,11 +1,13 @@
 //! The stages of a run: `[[stage]]`.
+use super::velocities::{VelocityDraw, refused};
 use caloron_engine::dynamics::spec::{
-    BrownianSpec, NphSpec, NptSpec, NveSpec, NvtSpec, RemoveMomentumSpec, RespaSpec,
+    BrownianSpec, NphSpec, NptSpec, NveSpec, NvtSpec, RemoveMomentumSpec, RespaSpec, ThermostatSpec,
 };
 use caloron_engine::minimize::MinimizeSpec;
 use caloron_engine::quantity::Time;
 use caloron_engine::simulation::Stage;
-use caloron_engine::{Quantity, Sampler, Schedule, SpecError, State, System, UnitSystem};
+use caloron_engine::velocities::MaxwellBoltzmann;
+use caloron_engine::{Quantity, Sampler, Schedule, SpecError, State, Streams, System, UnitSystem};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -31,6 +33,9 @@ pub struct StageSpec {
     pub brownian: Option<BrownianSpec>,
     /// Minimises the energy.
     pub minimize: Option<MinimizeSpec>,
+    /// Velocities that are drawn before the first step, in place of those the stage before left (a minimisation leaves none).
+    /// Default: none are drawn.
+    pub velocities: Option<VelocityDraw>,
     /// Other output than `[output]` says, for this stage.
     pub output: Option<StageOutputSpec>,
 }
@@ -68,6 +73,8 @@ pub struct StagePlan {
     pub ensemble: Ensemble,
     /// True when the total momentum is zero and stays zero.
     pub momentum_removed: bool,
+    /// Velocities that are drawn before the first step.
+    pub velocities: Option<MaxwellBoltzmann>,
     /// Papers to cite.
     pub citations: Vec<&'static str>,
     /// Changes of the output.
@@ -77,8 +84,8 @@ pub struct StagePlan {
 impl StagePlan {
     /// The stage as the engine runs it.
     pub fn into_stage(self) -> Stage {
-        let Self { name, steps, sampler, momentum_removed, .. } = self;
-        Stage { name, steps, sampler, momentum_removed }
+        let Self { name, steps, sampler, momentum_removed, velocities, .. } = self;
+        Stage { name, steps, sampler, momentum_removed, velocities }
     }
 }
 
@@ -91,6 +98,8 @@ pub(crate) struct StageContext<'a> {
     pub groups: usize,
     /// True when the total momentum is zero before this stage.
     pub at_rest: bool,
+    /// True when all velocities are zero before this stage.
+    pub still: bool,
     /// True when an interaction depends on absolute positions, so that it changes the total momentum.
     pub external: bool,
 }
@@ -118,7 +127,13 @@ impl StageSpec {
         let removal = self.removal();
         let every = removal.map(|r| r.every.unwrap_or(1));
         let kept = sampler.conserves_momentum() && !context.external && context.system.fixed() == 0;
-        let momentum_removed = every == Some(1) || kept && (context.at_rest || every.is_some());
+        let velocities = self.drawn(context).map_err(|e| e.within("velocities"))?;
+        let at_rest = velocities.map_or(context.at_rest, |v| v.is_at_rest(context.system));
+        let still = velocities.map_or(context.still, |v| v.kt == 0.0);
+        if let Some(thermostat) = self.thermostat().filter(|t| still && t.needs_motion()) {
+            warnings.extend(self.refuse_stillness(key, thermostat)?);
+        }
+        let momentum_removed = every == Some(1) || kept && (at_rest || every.is_some());
         if kept && !momentum_removed && self.minimize.is_none() {
             warnings.push(format!(
                 "stage `{}`: the centre of mass moves and keeps its velocity; `remove_momentum = {{}}` in \
@@ -132,9 +147,44 @@ impl StageSpec {
             sampler,
             ensemble,
             momentum_removed,
+            velocities,
             citations,
             output: self.output.clone().unwrap_or_default(),
         })
+    }
+    /// The velocities that the stage draws; errors are relative to `velocities`.
+    fn drawn(&self, context: &StageContext<'_>) -> Result<Option<MaxwellBoltzmann>, SpecError> {
+        let Some(spec) = &self.velocities else { return Ok(None) };
+        let idle = if self.minimize.is_some() {
+            Some("a minimisation sets all velocities to zero")
+        } else {
+            self.brownian.as_ref().map(|_| "overdamped motion has no velocities")
+        };
+        if let Some(reason) = idle {
+            return Err(SpecError::new("", reason)
+                .hint("leave `velocities` out; a later stage of molecular dynamics can draw them"));
+        }
+        let draw = spec.build(context.units)?;
+        // what cannot be drawn there cannot be drawn later
+        draw.draw(context.system, context.state.positions(), Streams { seed: 0 }, 0).map_err(refused)?;
+        Ok(Some(draw))
+    }
+    fn thermostat(&self) -> Option<&ThermostatSpec> {
+        let nvt = self.nvt.as_ref().map(|s| &s.thermostat);
+        nvt.or(self.npt.as_ref().map(|s| &s.thermostat))
+    }
+    /// A thermostat that multiplies velocities cannot begin with zeros, and makes heat of rounding errors where forces are zero.
+    fn refuse_stillness(&self, key: &str, thermostat: &ThermostatSpec) -> Result<Option<String>, SpecError> {
+        let hint = "draw velocities before the stage: `velocities = { temperature = ... }` in its [[stage]]";
+        if matches!(thermostat, ThermostatSpec::NoseHoover(_)) {
+            let message =
+                "all velocities are zero when the stage begins, and this thermostat can only rescale them";
+            return Err(SpecError::new(format!("{key}.thermostat"), message).hint(hint));
+        }
+        Ok(Some(format!(
+            "stage `{}`: all velocities are zero when it begins, and its thermostat rescales what the first forces make of them; {hint}",
+            self.name
+        )))
     }
     fn removal(&self) -> Option<&RemoveMomentumSpec> {
         let nve = self.nve.as_ref().and_then(|s| s.remove_momentum.as_ref());

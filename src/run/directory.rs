@@ -2,11 +2,38 @@
 use crate::Failure;
 use crate::input::{Plan, sha256};
 use serde::{Deserialize, Serialize};
-use std::fs;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 
 const INPUT: &str = "input.toml";
 const RECORD: &str = "run.json";
+const LOCK: &str = "run.lock";
+
+/// Names in an output directory that no output file can have.
+pub const RESERVED: [&str; 6] = [INPUT, RECORD, LOCK, "verdict.json", "last-good.extxyz", "diverged.extxyz"];
+
+/// Holds an output directory for one process: a lock of the system on an empty file, which ends with the process however that ends.
+pub struct Lock(#[expect(dead_code, reason = "closing the file releases the lock")] Option<File>);
+
+impl Lock {
+    fn take(directory: &Path) -> Result<Self, Failure> {
+        let path = directory.join(LOCK);
+        let failed = |e: io::Error| Failure::other(format!("cannot lock `{}`: {e}", path.display()));
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self(Some(file))),
+            Err(TryLockError::WouldBlock) => Err(Failure::input(format!(
+                "another process runs in the output directory `{}`",
+                directory.display()
+            ))
+            .hint("wait until it is done, or end it; then `caloron resume` continues")),
+            // some file systems have no locks; that is no reason not to run
+            Err(TryLockError::Error(e)) if e.kind() == io::ErrorKind::Unsupported => Ok(Self(None)),
+            Err(TryLockError::Error(e)) => Err(failed(e)),
+        }
+    }
+}
 
 /// Where a run came from: written beside its output files.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -75,7 +102,7 @@ impl Record {
 ///
 /// # Errors
 /// When it already holds files, or cannot be written.
-pub fn create(directory: &Path, input: &str, record: &Record) -> Result<(), Failure> {
+pub fn create(directory: &Path, input: &str, record: &Record) -> Result<Lock, Failure> {
     let shown = directory.display();
     let occupied = fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some());
     if occupied || directory.is_file() {
@@ -91,16 +118,18 @@ pub fn create(directory: &Path, input: &str, record: &Record) -> Result<(), Fail
     let failed =
         |e: std::io::Error| Failure::other(format!("cannot write the output directory `{shown}`: {e}"));
     fs::create_dir_all(directory).map_err(failed)?;
+    let lock = Lock::take(directory)?;
     fs::write(directory.join(INPUT), input).map_err(failed)?;
     let json = serde_json::to_string_pretty(record).map_err(|e| failed(e.into()))?;
-    fs::write(directory.join(RECORD), json + "\n").map_err(failed)
+    fs::write(directory.join(RECORD), json + "\n").map_err(failed)?;
+    Ok(lock)
 }
 
 /// Input text and record of an earlier run; the files it used must not have changed.
 ///
 /// # Errors
-/// When the directory is no run, or a file is missing or differs.
-pub fn open(directory: &Path) -> Result<(String, Record), Failure> {
+/// When the directory is no run, another process runs in it, or a file is missing or differs.
+pub fn open(directory: &Path) -> Result<(String, Record, Lock), Failure> {
     let shown = directory.display();
     let read = |name: &str| {
         fs::read_to_string(directory.join(name)).map_err(|e| {
@@ -110,6 +139,7 @@ pub fn open(directory: &Path) -> Result<(String, Record), Failure> {
     };
     let record: Record = serde_json::from_str(&read(RECORD)?)
         .map_err(|e| Failure::input(format!("`{shown}/{RECORD}` is damaged: {e}")))?;
+    let lock = Lock::take(directory)?;
     let input = read(INPUT)?;
     if sha256(input.as_bytes()) != record.input_sha256 {
         return Err(Failure::input(format!("`{shown}/{INPUT}` was changed since the run began"))
@@ -125,5 +155,5 @@ pub fn open(directory: &Path) -> Result<(String, Record), Failure> {
                 .hint("restore the file: a resumed run must equal the uninterrupted one"));
         }
     }
-    Ok((input, record))
+    Ok((input, record, lock))
 }

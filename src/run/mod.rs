@@ -11,7 +11,7 @@ mod thermo;
 mod trajectory;
 
 pub use checkpoint::{CheckpointError, Store};
-pub use directory::Record;
+pub use directory::{RESERVED, Record};
 pub use guard::{Guard, OutsideDomain};
 pub use session::Session;
 pub use stage::StageRun;

@@ -47,6 +47,10 @@ impl Report {
     fn seconds(&self) -> f64 {
         self.seconds_before + self.started.elapsed().as_secs_f64()
     }
+    /// A stage begins at this step, or goes on after a restart.
+    pub fn set_origin(&mut self, step: u64) {
+        self.recorder.set_origin(step);
+    }
     /// Starts the clock of a stage.
     pub fn begin_stage(&mut self) {
         (self.started, self.seconds_before) = (Instant::now(), 0.0);

@@ -1,6 +1,6 @@
 //! A run from its first step, or from a checkpoint, to its verdict.
 use super::checkpoint::{CheckpointError, Store};
-use super::directory::{self, Record};
+use super::directory::{self, Lock, Record};
 use super::guard::{Guard, OutsideDomain};
 use super::report::Report;
 use super::stage::StageRun;
@@ -12,6 +12,7 @@ use crate::failure::chain;
 use crate::input::{InputFile, Plan, Source};
 use crate::{Failure, frames};
 use caloron_engine::error::BoxError;
+use caloron_engine::minimize::Outcome;
 use caloron_engine::watch::{Watch, has_committee};
 use caloron_engine::{Archive, EngineError, Flow, Observer, Properties, Simulation, UnitSystem, guard};
 use std::path::{Path, PathBuf};
@@ -28,6 +29,8 @@ pub struct Session {
     checkpoint_every: Duration,
     checkpoint_steps: Option<u64>,
     last_checkpoint: Instant,
+    /// Held while the run goes.
+    _lock: Lock,
 }
 
 /// The observers of a run.
@@ -72,8 +75,8 @@ impl Session {
     /// When the directory exists or a file cannot be created.
     pub fn start(plan: Plan, directory: &Path, options: Options) -> Result<Self, Failure> {
         let record = Record::of(&plan)?;
-        directory::create(directory, &plan.provenance.input, &record)?;
-        let mut session = Self::assemble(plan, directory, &record, options, false)?;
+        let lock = directory::create(directory, &plan.provenance.input, &record)?;
+        let mut session = Self::assemble(plan, directory, &record, options, false, lock)?;
         // before the first step, so that a run that is killed at any moment can be resumed
         session.checkpoint()?;
         Ok(session)
@@ -84,7 +87,7 @@ impl Session {
     /// # Errors
     /// When there is none, or the input or a file it names was changed.
     pub fn resume(directory: &Path, options: Options) -> Result<Self, Failure> {
-        let (text, record) = directory::open(directory)?;
+        let (text, record, lock) = directory::open(directory)?;
         let source = Source::new(record.input.display().to_string(), text);
         let home = record.input.parent().unwrap_or(Path::new("")).to_owned();
         let plan = InputFile::parse(source, home)?.build()?;
@@ -93,15 +96,24 @@ impl Session {
         for message in damaged {
             eprintln!("warning: {message}; using the one before");
         }
-        let mut session = Self::assemble(plan, directory, &record, options, true)?;
+        let mut session = Self::assemble(plan, directory, &record, options, true, lock)?;
         session.archive(&mut Archive::reader(payload)).map_err(|e| {
             Failure::other(format!("cannot resume from `{}`: {}", file.display(), chain(e.as_ref())))
         })?;
+        if session.simulation.stage >= session.stages.len() {
+            session.outputs.terminal.report(&format!(
+                "`{}` is complete: {} stages, {} steps; nothing is left to do",
+                directory.display(),
+                session.stages.len(),
+                session.simulation.state.step
+            ));
+            return Ok(session);
+        }
         session.outputs.terminal.print(&format!(
             "resuming `{}` at step {} (stage {} of {})",
             directory.display(),
             session.simulation.state.step,
-            (session.simulation.stage + 1).min(session.stages.len()),
+            session.simulation.stage + 1,
             session.stages.len(),
         ));
         Ok(session)
@@ -113,6 +125,7 @@ impl Session {
         record: &Record,
         options: Options,
         reopen: bool,
+        lock: Lock,
     ) -> Result<Self, Failure> {
         let failed = |e: BoxError| Failure::other(chain(e.as_ref()));
         let committee = has_committee(&plan.evaluator);
@@ -156,6 +169,7 @@ impl Session {
             stages: plan.stages.into_iter().map(StageRun::from).collect(),
             units: plan.units,
             directory: directory.to_owned(),
+            _lock: lock,
         })
     }
 
@@ -165,6 +179,9 @@ impl Session {
     /// When the simulation diverges, a file cannot be written, or the verdict of a stage is a failure.
     pub fn execute(mut self) -> Result<(), Failure> {
         signals::listen();
+        if self.simulation.stage >= self.stages.len() {
+            return Ok(());
+        }
         while self.simulation.stage < self.stages.len() {
             if self.run_stage()? == End::Interrupted {
                 return Err(self.interrupted());
@@ -198,10 +215,12 @@ impl Session {
     /// Steps through a stage until it is done or the user asks to stop.
     fn drive(&mut self, k: usize) -> Result<End, Failure> {
         let plan = &mut self.stages[k];
+        let origin = self.simulation.state.step - self.simulation.stage_step;
         if let Some(thermo) = &mut self.outputs.thermo {
-            thermo.set_stage(plan.output.thermo_every);
+            thermo.set_stage(plan.output.thermo_every, origin);
         }
-        self.outputs.trajectories.set_stage(plan.output.trajectory_every);
+        self.outputs.trajectories.set_stage(plan.output.trajectory_every, origin);
+        self.outputs.report.set_origin(origin);
         self.outputs.terminal.begin(plan, k, &self.simulation);
         if let Some(guard) = &mut self.outputs.guard {
             guard.begin_stage(plan.stage.sampler.time_step().is_some(), self.simulation.stage_step > 0);
@@ -216,7 +235,13 @@ impl Session {
             opened.map_err(|e| self.failure(&e))?;
         }
         let mut flow = Flow::Continue;
-        while flow == Flow::Continue && self.simulation.stage_step < self.stages[k].stage.steps {
+        // a minimisation that ended before a restart has no further step
+        let ended =
+            |s: &StageRun| s.stage.sampler.minimization().is_some_and(|m| m.outcome != Outcome::Running);
+        while flow == Flow::Continue
+            && self.simulation.stage_step < self.stages[k].stage.steps
+            && !ended(&self.stages[k])
+        {
             let step = self.simulation.step(&mut self.stages[k].stage, &mut self.outputs.observers());
             self.outputs.warn();
             flow = step.map_err(|e| self.failure(&e))?;
@@ -228,6 +253,10 @@ impl Session {
             if stop {
                 return Ok(End::Interrupted);
             }
+        }
+        if let Some(mut closing) = self.outputs.trajectories.closing(self.simulation.state.step) {
+            let closed = self.simulation.close(&mut self.stages[k].stage, &mut [&mut closing]);
+            closed.map_err(|e| self.failure(&e))?;
         }
         Ok(End::Complete)
     }

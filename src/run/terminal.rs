@@ -24,6 +24,8 @@ pub struct Terminal {
     committee: bool,
     log: RefCell<File>,
     every: u64,
+    /// Step that lines are counted from: the start of the stage.
+    origin: u64,
     bar: Option<ProgressBar>,
     started: Instant,
     first_step: u64,
@@ -48,6 +50,7 @@ impl Terminal {
             committee,
             log: RefCell::new(OpenOptions::new().create(true).append(true).open(log)?),
             every: 1,
+            origin: 0,
             bar: None,
             started: now,
             first_step: 0,
@@ -94,6 +97,7 @@ impl Terminal {
         let lines = (steps / LINES).max(1);
         let magnitude = 10u64.pow(lines.ilog10());
         self.every = lines.next_multiple_of(magnitude);
+        self.origin = simulation.state.step - done;
         (self.started, self.first_step) = (Instant::now(), simulation.state.step);
         (self.start, self.drift) = (None, None);
         self.dt = plan.stage.sampler.time_step();
@@ -183,7 +187,7 @@ impl Observer for Terminal {
         "terminal"
     }
     fn due(&self, step: u64) -> bool {
-        step.is_multiple_of(self.every)
+        step.saturating_sub(self.origin).is_multiple_of(self.every)
     }
     fn needs(&self) -> Properties {
         if self.committee { Properties::VIRIAL | Properties::EXTRAS } else { Properties::VIRIAL }

@@ -88,6 +88,8 @@ pub struct Thermo {
     path: PathBuf,
     file: BufWriter<File>,
     every: u64,
+    /// Step that lines are counted from: the start of the stage.
+    origin: u64,
     usual: u64,
     columns: Vec<Column>,
     units: UnitSystem,
@@ -117,11 +119,11 @@ impl Thermo {
     fn with_file(path: &Path, file: File, every: u64, columns: &[Column], units: UnitSystem) -> Self {
         let file = BufWriter::new(file);
         let (path, columns) = (path.to_owned(), columns.to_vec());
-        Self { path, file, every, usual: every, columns, units, line: String::new() }
+        Self { path, file, every, origin: 0, usual: every, columns, units, line: String::new() }
     }
-    /// Uses another interval during a stage (0: no lines), or the usual one again.
-    pub fn set_stage(&mut self, every: Option<u64>) {
-        self.every = every.unwrap_or(self.usual);
+    /// A stage begins at step `origin`: uses another interval during it (0: no lines), or the usual one again.
+    pub fn set_stage(&mut self, every: Option<u64>, origin: u64) {
+        (self.every, self.origin) = (every.unwrap_or(self.usual), origin);
     }
     fn sync(&mut self) -> io::Result<u64> {
         self.file.flush()?;
@@ -147,7 +149,7 @@ impl Observer for Thermo {
         "thermo"
     }
     fn due(&self, step: u64) -> bool {
-        self.every > 0 && step.is_multiple_of(self.every)
+        self.every > 0 && step.saturating_sub(self.origin).is_multiple_of(self.every)
     }
     fn needs(&self) -> Properties {
         self.columns.iter().fold(Properties::empty(), |all, c| match c {

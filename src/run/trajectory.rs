@@ -15,6 +15,8 @@ pub struct Trajectory {
     plan: TrajectoryPlan,
     options: WriteOptions,
     every: u64,
+    /// Step that frames are counted from: the start of the stage.
+    origin: u64,
     frame: caloron_io::Frame,
     writer: Option<Box<dyn Writer>>,
 }
@@ -39,6 +41,7 @@ impl Trajectory {
             plan: plan.clone(),
             options,
             every: plan.every,
+            origin: 0,
             frame,
             writer: None,
         }
@@ -61,7 +64,7 @@ impl Observer for Trajectory {
         "trajectory"
     }
     fn due(&self, step: u64) -> bool {
-        self.every > 0 && step.is_multiple_of(self.every)
+        self.every > 0 && step.saturating_sub(self.origin).is_multiple_of(self.every)
     }
     fn needs(&self) -> Properties {
         let native = self.plan.format.name() == "extxyz";
@@ -106,11 +109,35 @@ impl Observer for Trajectory {
 pub struct Trajectories(pub Vec<Trajectory>);
 
 impl Trajectories {
-    /// Uses another interval during a stage (0: no frames), or that of the plan again.
-    pub fn set_stage(&mut self, every: Option<u64>) {
+    /// A stage begins at step `origin`: uses another interval during it (0: no frames), or that of the plan again.
+    pub fn set_stage(&mut self, every: Option<u64>, origin: u64) {
         for t in &mut self.0 {
-            t.every = every.unwrap_or(t.plan.every);
+            (t.every, t.origin) = (every.unwrap_or(t.plan.every), origin);
         }
+    }
+    /// What writes the last frame of a stage where the interval does not fall on it; `None` where it does for all files.
+    pub fn closing(&mut self, step: u64) -> Option<Closing<'_>> {
+        let open: Vec<_> = self.0.iter_mut().filter(|t| t.every > 0 && !t.due(step)).collect();
+        (!open.is_empty()).then_some(Closing(open))
+    }
+}
+
+/// The trajectories that do not have the last frame of a stage yet.
+pub struct Closing<'a>(Vec<&'a mut Trajectory>);
+
+impl Observer for Closing<'_> {
+    fn name(&self) -> &str {
+        "trajectory"
+    }
+    fn due(&self, _step: u64) -> bool {
+        true
+    }
+    fn needs(&self) -> Properties {
+        self.0.iter().fold(Properties::empty(), |p, t| p | t.needs())
+    }
+    fn observe(&mut self, frame: &Frame<'_>) -> Result<Flow, BoxError> {
+        self.0.iter_mut().try_for_each(|t| t.observe(frame).map(drop))?;
+        Ok(Flow::Continue)
     }
 }
 

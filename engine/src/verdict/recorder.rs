@@ -82,6 +82,8 @@ pub(super) fn parts(system: &System) -> Vec<Part<'_>> {
 #[derive(Clone, Debug, Default)]
 pub struct Recorder {
     every: u64,
+    /// Step that samples are counted from: the start of the stage.
+    origin: u64,
     with_virial: bool,
     pub(super) steps: u64,
     pub(super) degrees_of_freedom: f64,
@@ -104,13 +106,18 @@ impl Recorder {
     pub fn every(&self) -> u64 {
         self.every
     }
+    /// A stage begins at this step, or goes on after a restart.
+    pub fn set_origin(&mut self, step: u64) {
+        self.origin = step;
+    }
     /// Samples of the present stage.
     pub fn samples(&self) -> u64 {
         self.kinetic.len()
     }
     /// Forgets everything: a new stage begins.
     pub fn clear(&mut self) {
-        *self = Self { every: self.every, with_virial: self.with_virial, ..Self::default() };
+        let Self { every, origin, with_virial, .. } = *self;
+        *self = Self { every, origin, with_virial, ..Self::default() };
     }
     /// Drift of the conserved quantity so far, eV per step, with its error; `None` without one or with too few samples.
     pub fn drift(&self) -> Option<(f64, f64)> {
@@ -166,7 +173,7 @@ impl Observer for Recorder {
         "verdict"
     }
     fn due(&self, step: u64) -> bool {
-        step.is_multiple_of(self.every)
+        step.saturating_sub(self.origin).is_multiple_of(self.every)
     }
     fn needs(&self) -> Properties {
         if self.with_virial { Properties::ENERGY | Properties::VIRIAL } else { Properties::ENERGY }

@@ -104,17 +104,17 @@ fn positive<D: crate::quantity::Dimension>(
     Err(SpecError::new(key, format!("the {name} must be above 0")))
 }
 
-/// The largest time step that anything known is stable with, internal units, and the largest without a warning.
-fn time_step_limits(units: UnitSystem) -> (f64, f64) {
+/// The largest time step that anything known is stable with, internal units, the largest without a warning and the smallest without.
+fn time_step_limits(units: UnitSystem) -> (f64, f64, f64) {
     match units {
-        UnitSystem::Physical => (200.0 * FEMTOSECOND, 20.0 * FEMTOSECOND),
-        UnitSystem::Lj => (0.5, 0.05),
+        UnitSystem::Physical => (200.0 * FEMTOSECOND, 20.0 * FEMTOSECOND, 1e-3 * FEMTOSECOND),
+        UnitSystem::Lj => (0.5, 0.05, 1e-6),
     }
 }
 
 fn time_step(value: Quantity<Time>, units: UnitSystem) -> Result<f64, SpecError> {
     let dt = positive(value, "timestep", "time step")?;
-    let (largest, _) = time_step_limits(units);
+    let (largest, ..) = time_step_limits(units);
     if dt > largest {
         let text = time_text(dt, units);
         let hint = match units {
@@ -128,17 +128,23 @@ fn time_step(value: Quantity<Time>, units: UnitSystem) -> Result<f64, SpecError>
 
 fn time_text(dt: f64, units: UnitSystem) -> String {
     match units {
+        UnitSystem::Physical if dt < 1e-3 * FEMTOSECOND => format!("{:.1e} fs", dt / FEMTOSECOND),
         UnitSystem::Physical => format!("{:.4} fs", dt / FEMTOSECOND),
+        UnitSystem::Lj if dt < 1e-3 => format!("{dt:.1e}"),
         UnitSystem::Lj => format!("{dt:.4}"),
     }
 }
 
 fn time_step_warnings(value: Quantity<Time>, units: UnitSystem) -> Vec<String> {
     let dt = value.internal();
-    if dt <= time_step_limits(units).1 {
+    let (_, long, short) = time_step_limits(units);
+    let text = time_text(dt, units);
+    if dt < short {
+        return vec![format!("timestep: {text} is far shorter than any motion of atoms; check its unit")];
+    }
+    if dt <= long {
         return Vec::new();
     }
-    let text = time_text(dt, units);
     vec![format!(
         "timestep: {text} is longer than anything usual for atoms; watch the drift of the conserved quantity"
     )]

@@ -100,6 +100,13 @@ fn within(value: usize, key: &str, low: usize, high: usize) -> Result<usize, Spe
     Err(SpecError::new(key, format!("`{key}` is {value}; it goes from {low} to {high}")))
 }
 
+impl ThermostatSpec {
+    /// True when it multiplies velocities, so that it can do nothing with zeros.
+    pub fn needs_motion(&self) -> bool {
+        matches!(self, Self::NoseHoover(_) | Self::Bussi(_) | Self::Berendsen(_))
+    }
+}
+
 impl NoseHooverSpec {
     /// Settings of the chain for a time step.
     pub(super) fn settings(&self, dt: f64) -> Result<ChainSettings, SpecError> {
