@@ -257,3 +257,35 @@ fn respa_with_one_force_split_in_two_converges_to_the_oscillator() {
     };
     assert!(run.sampler.advance(&mut ctx).unwrap_err().to_string().contains("2 force groups"));
 }
+
+/// Velocities that are canonical at the end of a step of velocity Verlet, which keeps v² + (1 - h²/4) x², give <v²> = kT and <x²> = kT/(1 - h²/4):
+/// so do collisions (Andersen) and a rescaling of all velocities (Bussi), which leave the canonical distribution of v alone.
+#[test]
+fn thermostats_that_act_on_velocities_alone_have_exact_stationary_moments() {
+    let (n, h) = (400usize, 0.5);
+    let rng = Streams { seed: 17 };
+    let draw = |stream, scale: f64| (0..n as u64).map(|i| rng.normal3(stream, 0, 0, i) * scale).collect();
+    let state = State::new(draw(Stream::Test, 1.0), draw(Stream::Velocities, 1.0), Cell::open());
+    for (name, thermostat) in
+        [("Bussi", "{ bussi = { relaxation = 2.0 } }"), ("Andersen", "{ andersen = { rate = 1.0 } }")]
+    {
+        let table = format!("timestep = {h}\ntemperature = 1.0\nthermostat = {thermostat}");
+        let sampler = sampler("nvt", &table, &atoms(n), &state);
+        let mut run = Run::new(atoms(n), state.clone(), Box::new(Well { k: 1.0 }), sampler);
+        assert_eq!(run.dof, 3.0 * n as f64);
+        run.steps(1000);
+        let mut moments = [Vec::new(), Vec::new()];
+        for _ in 0..20_000 {
+            run.step();
+            let mean = |x: &[Vec3]| x.iter().map(Vec3::norm_squared).sum::<f64>() / (3 * n) as f64;
+            moments[0].push(mean(run.state.positions()));
+            moments[1].push(mean(run.state.velocities()));
+        }
+        for (series, expected) in moments.iter().zip([1.0 / (1.0 - h * h / 4.0), 1.0]) {
+            let mean = statistics::block_average(series);
+            println!("{name}: {} ± {}, expected {expected}", mean.value, mean.error);
+            assert!(mean.error < 0.01, "{name}: {mean:?}");
+            assert!((mean.value - expected).abs() < 5.0 * mean.error, "{name}: {mean:?} {expected}");
+        }
+    }
+}

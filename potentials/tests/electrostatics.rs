@@ -403,6 +403,43 @@ fn the_tolerance_of_a_mesh_sum_is_the_scale_of_its_error() {
     }
 }
 
+/// Sums that name nothing but a tolerance: the cutoff follows, and the forces are those of an exact sum to the tolerance.
+#[test]
+fn automatic_cutoffs_keep_the_tolerance() {
+    let Some(salt) = frames("classical/ewald_nacl.extxyz") else { return };
+    for frame in salt.iter().filter(|f| f.name() == "melt") {
+        let (system, state) = charged(frame, &["Na", "Cl"]);
+        let compute = |text: &str| {
+            let potential = support::try_potential_in(
+                &system,
+                state.cell(),
+                UnitSystem::Physical,
+                &format!("[coulomb]\n{text}"),
+            )
+            .unwrap_or_else(|e| panic!("{text}: {}", e.message));
+            let cutoff = potential.cutoff().unwrap();
+            let mut evaluator = Evaluator::new(vec![potential], 0.0, Search::Auto);
+            let want = Properties::ENERGY | Properties::FORCES;
+            let out = evaluator.ensure(&system, &state, want, want).unwrap();
+            (cutoff, relative_rms(&out.forces, &frame.vectors("forces")))
+        };
+        let density = system.len() as f64 / state.cell().volume();
+        let sphere = (300.0 * 0.75 / std::f64::consts::PI / density).cbrt();
+        for (text, most, radius) in [
+            ("method = { ewald = {} }", 1e-5, None),
+            ("method = { ewald = { tolerance = 1e-12 } }", 1e-10, None),
+            ("method = { pme = {} }", 3e-4, Some(sphere)),
+            ("method = { pme = { tolerance = 1e-6, order = 6 } }", 3e-6, Some(sphere)),
+            ("method = { pme = { tolerance = 1e-5, alpha = \"0.4 1/Å\" } }", 3e-5, None),
+        ] {
+            let (cutoff, error) = compute(text);
+            println!("{text}: cutoff {cutoff:.2} Å, error {error:.1e}");
+            assert!(error < most, "{text}: {error:e}");
+            assert!(radius.is_none_or(|r| (r - cutoff).abs() < 1e-12 * r), "{text}: {cutoff}");
+        }
+    }
+}
+
 /// A box of three-site water that OpenMM wrote: lattice vectors and positions in Å.
 fn openmm_water(name: &str) -> Option<(System, State)> {
     use std::io::Read;

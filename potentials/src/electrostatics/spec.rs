@@ -9,6 +9,7 @@ use caloron_engine::quantity::{EnergyLength, InverseLength, Length};
 use caloron_engine::{Cell, Potential, Quantity, SpecError, UnitSystem, units};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::f64::consts::PI;
 
 /// Coulomb interaction of the charges of the atoms.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -74,8 +75,9 @@ pub enum CoulombMethod {
     },
     /// Smooth particle-mesh Ewald, for fully periodic systems and slabs. Cost per step grows as N log N.
     Pme {
-        /// Cutoff of the real-space part.
-        cutoff: Quantity<Length>,
+        /// Cutoff of the real-space part. Default: that of `alpha` where it is given, else a sphere with 300 atoms.
+        #[serde(default)]
+        cutoff: Option<Quantity<Length>>,
         /// Accuracy: about the rms error of the forces over the rms force (more in crystals, whose forces are small); α
         /// and the grid follow from it. Default: 1e-4.
         #[serde(default = "pme_tolerance")]
@@ -99,8 +101,10 @@ pub enum CoulombMethod {
     },
     /// Ewald sum, for fully periodic systems and slabs. Cost per step grows as N^1.5 at best.
     Ewald {
-        /// Cutoff of the real-space part.
-        cutoff: Quantity<Length>,
+        /// Cutoff of the real-space part. Default: sqrt(-ln tolerance) / α, where α makes both parts take about the same time,
+        /// √π (5.5 N/V²)^(1/6) for N atoms in a volume V.
+        #[serde(default)]
+        cutoff: Option<Quantity<Length>>,
         /// Accuracy: both parts are truncated where their terms have fallen to this fraction. α and the wave cutoff
         /// follow from it. Default: 1e-6.
         #[serde(default = "ewald_tolerance")]
@@ -179,6 +183,7 @@ impl Coulomb {
             .collect();
         let exclusions = Exclusions::new(system.len(), &pairs).map_err(|e| e.within("scaled_pairs"))?;
         let at = |name: &'static str| move |e: SpecError| e.within(name).within("method");
+        let (atoms, volume) = (system.len() as f64, context.cell.volume());
         Ok(match &self.method {
             CoulombMethod::Direct => Box::new(TruncatedCoulomb::direct(constant, exclusions)),
             CoulombMethod::Cut { cutoff } => {
@@ -206,8 +211,10 @@ impl Coulomb {
             }
             CoulombMethod::Ewald { cutoff, tolerance, alpha, wave_cutoff, slab_factor } => {
                 let build = || -> Result<LongRange, SpecError> {
-                    let cutoff = positive("cutoff", cutoff.internal())?;
                     let reach = reach(*tolerance)?;
+                    let cutoff = real_space(*cutoff, *alpha, reach, || {
+                        reach / (PI.sqrt() * (COST_RATIO * atoms / (volume * volume)).powf(1.0 / 6.0))
+                    })?;
                     let alpha = alpha.map_or(reach / cutoff, Quantity::internal);
                     let alpha = positive("alpha", alpha)?;
                     let waves = wave_cutoff.map_or(2.0 * alpha * reach, Quantity::internal);
@@ -219,9 +226,11 @@ impl Coulomb {
             }
             CoulombMethod::Pme { cutoff, tolerance, order, alpha, spacing, grid, slab_factor } => {
                 let build = || -> Result<LongRange, SpecError> {
-                    let cutoff = positive("cutoff", cutoff.internal())?;
                     reach(*tolerance)?;
                     let order = spline_order(*order)?;
+                    let cutoff = real_space(*cutoff, *alpha, order.parameters(*tolerance, 1.0).0, || {
+                        (0.75 / PI * ATOMS_WITHIN * volume / atoms).cbrt()
+                    })?;
                     let (default_alpha, default_spacing) = order.parameters(*tolerance, cutoff);
                     let alpha = positive("alpha", alpha.map_or(default_alpha, Quantity::internal))?;
                     // the product of α and the spacing sets the accuracy
@@ -236,6 +245,27 @@ impl Coulomb {
             }
         })
     }
+}
+
+/// Time for a wave and an atom over that for a pair: what balances the two parts of an Ewald sum (Fincham, Mol. Simul. 13, 1 (1994),
+/// doi:10.1080/08927029408022180).
+const COST_RATIO: f64 = 5.5;
+/// Atoms within the cutoff of a particle-mesh sum that names none: 9 Å in water.
+const ATOMS_WITHIN: f64 = 300.0;
+
+/// The cutoff that is given; else where the screened interaction of the given α ends, α R being `product`; else the automatic one.
+fn real_space(
+    cutoff: Option<Quantity<Length>>,
+    alpha: Option<Quantity<InverseLength>>,
+    product: f64,
+    automatic: impl Fn() -> f64,
+) -> Result<f64, SpecError> {
+    let value = match (cutoff, alpha) {
+        (Some(cutoff), _) => cutoff.internal(),
+        (None, Some(alpha)) => product / positive("alpha", alpha.internal())?,
+        (None, None) => automatic(),
+    };
+    positive("cutoff", value)
 }
 
 fn spline_order(order: usize) -> Result<SplineOrder, SpecError> {

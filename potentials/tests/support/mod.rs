@@ -112,13 +112,23 @@ pub fn try_potential(
     units: UnitSystem,
     text: &str,
 ) -> Result<Box<dyn Potential>, caloron_engine::SpecError> {
+    try_potential_in(system, &Cell::open(), units, text)
+}
+
+/// The potential of a table, for a cell.
+pub fn try_potential_in(
+    system: &System,
+    cell: &Cell,
+    units: UnitSystem,
+    text: &str,
+) -> Result<Box<dyn Potential>, caloron_engine::SpecError> {
     let spec: PotentialSpec =
         reading_in(units, || toml::from_str(text)).unwrap_or_else(|e| panic!("{e}\n{text}"));
     let mut context = BuildContext {
         models: &Default::default(),
         system,
         positions: &[],
-        cell: &Cell::open(),
+        cell,
         units,
         directory: Path::new("."),
         files: Vec::new(),
