@@ -47,7 +47,7 @@ pub use domain::Domain;
 pub use error::{EngineError, SpecError};
 pub use evaluator::Evaluator;
 pub use neighbors::NeighborList;
-pub use observe::{Flow, Frame, Observer};
+pub use observe::{Flow, Frame, Interval, Observer};
 pub use potential::{Input, Potential, PotentialError};
 pub use properties::{Extra, ExtraSpec, Outputs, Properties, Scope};
 pub use quantity::Quantity;

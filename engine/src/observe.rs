@@ -73,6 +73,22 @@ pub enum Flow {
     Stop,
 }
 
+/// Steps at which an observer is due: every so many from the start of a stage.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Interval {
+    /// Steps from one to the next; 0: never.
+    pub every: u64,
+    /// Step that they are counted from: the start of the stage.
+    pub origin: u64,
+}
+
+impl Interval {
+    /// True when it is due at a step of the run.
+    pub fn is_due(self, step: u64) -> bool {
+        self.every > 0 && step.saturating_sub(self.origin).is_multiple_of(self.every)
+    }
+}
+
 /// Looks at a run at regular steps. An error stops the run.
 pub trait Observer {
     /// Name for messages.

@@ -4,7 +4,7 @@ use crate::input::Plan;
 use caloron_engine::error::BoxError;
 use caloron_engine::units::FEMTOSECOND;
 use caloron_engine::watch::largest_force_spread;
-use caloron_engine::{Cell, Flow, Frame, Observer, Properties, Simulation, UnitSystem};
+use caloron_engine::{Cell, Flow, Frame, Interval, Observer, Properties, Simulation, UnitSystem};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
@@ -23,9 +23,7 @@ pub struct Terminal {
     /// Shows the spread of the forces of a committee.
     committee: bool,
     log: RefCell<File>,
-    every: u64,
-    /// Step that lines are counted from: the start of the stage.
-    origin: u64,
+    interval: Interval,
     bar: Option<ProgressBar>,
     started: Instant,
     first_step: u64,
@@ -49,8 +47,7 @@ impl Terminal {
             quiet,
             committee,
             log: RefCell::new(OpenOptions::new().create(true).append(true).open(log)?),
-            every: 1,
-            origin: 0,
+            interval: Interval { every: 1, origin: 0 },
             bar: None,
             started: now,
             first_step: 0,
@@ -96,8 +93,8 @@ impl Terminal {
         // on a round number of steps, so that it meets the steps of the thermo table
         let lines = (steps / LINES).max(1);
         let magnitude = 10u64.pow(lines.ilog10());
-        self.every = lines.next_multiple_of(magnitude);
-        self.origin = simulation.state.step - done;
+        self.interval =
+            Interval { every: lines.next_multiple_of(magnitude), origin: simulation.state.step - done };
         (self.started, self.first_step) = (Instant::now(), simulation.state.step);
         (self.start, self.drift) = (None, None);
         self.dt = plan.stage.sampler.time_step();
@@ -187,7 +184,7 @@ impl Observer for Terminal {
         "terminal"
     }
     fn due(&self, step: u64) -> bool {
-        step.saturating_sub(self.origin).is_multiple_of(self.every)
+        self.interval.is_due(step)
     }
     fn needs(&self) -> Properties {
         if self.committee { Properties::VIRIAL | Properties::EXTRAS } else { Properties::VIRIAL }

@@ -3,7 +3,7 @@ use crate::input::ThermoColumn as Column;
 use caloron_engine::error::BoxError;
 use caloron_engine::units::{ATOMIC_MASS, UnitSystem};
 use caloron_engine::watch::{energy_spread, largest_force_spread};
-use caloron_engine::{Archive, Flow, Frame, Observer, Properties};
+use caloron_engine::{Archive, Flow, Frame, Interval, Observer, Properties};
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
@@ -87,9 +87,7 @@ fn values(column: Column, frame: &Frame<'_>, units: UnitSystem, mut put: impl Fn
 pub struct Thermo {
     path: PathBuf,
     file: BufWriter<File>,
-    every: u64,
-    /// Step that lines are counted from: the start of the stage.
-    origin: u64,
+    interval: Interval,
     usual: u64,
     columns: Vec<Column>,
     units: UnitSystem,
@@ -119,11 +117,12 @@ impl Thermo {
     fn with_file(path: &Path, file: File, every: u64, columns: &[Column], units: UnitSystem) -> Self {
         let file = BufWriter::new(file);
         let (path, columns) = (path.to_owned(), columns.to_vec());
-        Self { path, file, every, origin: 0, usual: every, columns, units, line: String::new() }
+        let interval = Interval { every, origin: 0 };
+        Self { path, file, interval, usual: every, columns, units, line: String::new() }
     }
     /// A stage begins at step `origin`: uses another interval during it (0: no lines), or the usual one again.
     pub fn set_stage(&mut self, every: Option<u64>, origin: u64) {
-        (self.every, self.origin) = (every.unwrap_or(self.usual), origin);
+        self.interval = Interval { every: every.unwrap_or(self.usual), origin };
     }
     fn sync(&mut self) -> io::Result<u64> {
         self.file.flush()?;
@@ -149,7 +148,7 @@ impl Observer for Thermo {
         "thermo"
     }
     fn due(&self, step: u64) -> bool {
-        self.every > 0 && step.saturating_sub(self.origin).is_multiple_of(self.every)
+        self.interval.is_due(step)
     }
     fn needs(&self) -> Properties {
         self.columns.iter().fold(Properties::empty(), |all, c| match c {

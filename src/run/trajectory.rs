@@ -3,7 +3,7 @@ use super::directory::Record;
 use crate::frames;
 use crate::input::TrajectoryPlan;
 use caloron_engine::error::BoxError;
-use caloron_engine::{Archive, Flow, Frame, Observer, Properties, System, UnitSystem};
+use caloron_engine::{Archive, Flow, Frame, Interval, Observer, Properties, System, UnitSystem};
 use caloron_io::{Position, WriteOptions, Writer};
 use std::path::{Path, PathBuf};
 
@@ -14,9 +14,7 @@ pub struct Trajectory {
     path: PathBuf,
     plan: TrajectoryPlan,
     options: WriteOptions,
-    every: u64,
-    /// Step that frames are counted from: the start of the stage.
-    origin: u64,
+    interval: Interval,
     frame: caloron_io::Frame,
     writer: Option<Box<dyn Writer>>,
 }
@@ -40,8 +38,7 @@ impl Trajectory {
             path: directory.join(&plan.file),
             plan: plan.clone(),
             options,
-            every: plan.every,
-            origin: 0,
+            interval: Interval { every: plan.every, origin: 0 },
             frame,
             writer: None,
         }
@@ -64,7 +61,7 @@ impl Observer for Trajectory {
         "trajectory"
     }
     fn due(&self, step: u64) -> bool {
-        self.every > 0 && step.saturating_sub(self.origin).is_multiple_of(self.every)
+        self.interval.is_due(step)
     }
     fn needs(&self) -> Properties {
         let native = self.plan.format.name() == "extxyz";
@@ -112,12 +109,12 @@ impl Trajectories {
     /// A stage begins at step `origin`: uses another interval during it (0: no frames), or that of the plan again.
     pub fn set_stage(&mut self, every: Option<u64>, origin: u64) {
         for t in &mut self.0 {
-            (t.every, t.origin) = (every.unwrap_or(t.plan.every), origin);
+            t.interval = Interval { every: every.unwrap_or(t.plan.every), origin };
         }
     }
     /// What writes the last frame of a stage where the interval does not fall on it; `None` where it does for all files.
     pub fn closing(&mut self, step: u64) -> Option<Closing<'_>> {
-        let open: Vec<_> = self.0.iter_mut().filter(|t| t.every > 0 && !t.due(step)).collect();
+        let open: Vec<_> = self.0.iter_mut().filter(|t| t.interval.every > 0 && !t.due(step)).collect();
         (!open.is_empty()).then_some(Closing(open))
     }
 }

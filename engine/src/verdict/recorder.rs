@@ -1,6 +1,6 @@
 //! Samples a stage in bounded memory.
 use crate::error::BoxError;
-use crate::observe::{Flow, Frame};
+use crate::observe::{Flow, Frame, Interval};
 use crate::statistics::Series;
 use crate::{Archive, ArchiveError, Observer, Properties, System, parallel};
 
@@ -81,9 +81,7 @@ pub(super) fn parts(system: &System) -> Vec<Part<'_>> {
 /// Observer that records what a verdict needs, every few steps.
 #[derive(Clone, Debug, Default)]
 pub struct Recorder {
-    every: u64,
-    /// Step that samples are counted from: the start of the stage.
-    origin: u64,
+    interval: Interval,
     with_virial: bool,
     pub(super) steps: u64,
     pub(super) degrees_of_freedom: f64,
@@ -100,15 +98,16 @@ impl Recorder {
     /// [`Evaluator::provides`](crate::Evaluator::provides)).
     pub fn new(every: u64, provides: Properties) -> Self {
         let with_virial = provides.contains(Properties::VIRIAL);
-        Self { every: every.max(1), with_virial, ..Self::default() }
+        let interval = Interval { every: every.max(1), origin: 0 };
+        Self { interval, with_virial, ..Self::default() }
     }
     /// Steps between samples.
     pub fn every(&self) -> u64 {
-        self.every
+        self.interval.every
     }
     /// A stage begins at this step, or goes on after a restart.
     pub fn set_origin(&mut self, step: u64) {
-        self.origin = step;
+        self.interval.origin = step;
     }
     /// Samples of the present stage.
     pub fn samples(&self) -> u64 {
@@ -116,13 +115,12 @@ impl Recorder {
     }
     /// Forgets everything: a new stage begins.
     pub fn clear(&mut self) {
-        let Self { every, origin, with_virial, .. } = *self;
-        *self = Self { every, origin, with_virial, ..Self::default() };
+        *self = Self { interval: self.interval, with_virial: self.with_virial, ..Self::default() };
     }
     /// Drift of the conserved quantity so far, eV per step, with its error; `None` without one or with too few samples.
     pub fn drift(&self) -> Option<(f64, f64)> {
         let d = self.conserved.drift();
-        let n = self.every as f64;
+        let n = self.interval.every as f64;
         d.error.is_finite().then_some((d.value / n, d.error / n))
     }
     /// Takes a sample.
@@ -153,7 +151,7 @@ impl Recorder {
     /// When the archive does not fit.
     pub fn save(&mut self, archive: &mut Archive) -> Result<(), ArchiveError> {
         archive.section("recorder")?;
-        archive.u64(&mut self.every)?;
+        archive.u64(&mut self.interval.every)?;
         archive.u64(&mut self.steps)?;
         archive.f64(&mut self.degrees_of_freedom)?;
         let mut n = self.groups.len() as u64;
@@ -173,7 +171,7 @@ impl Observer for Recorder {
         "verdict"
     }
     fn due(&self, step: u64) -> bool {
-        step.saturating_sub(self.origin).is_multiple_of(self.every)
+        self.interval.is_due(step)
     }
     fn needs(&self) -> Properties {
         if self.with_virial { Properties::ENERGY | Properties::VIRIAL } else { Properties::ENERGY }
