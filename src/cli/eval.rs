@@ -1,6 +1,6 @@
 //! `caloron eval STRUCTURES --potential FILE.toml`
+use super::Threads;
 use super::structures::{Item, Structures, too_close};
-use super::{Threads, output};
 use crate::{Failure, frames};
 use caloron_engine::{Properties, UnitSystem};
 use caloron_io::Frame;
@@ -34,22 +34,16 @@ pub(super) fn execute(a: &Arguments) -> Result<(), Failure> {
     a.threads.apply(None)?;
     let mut structures = Structures::open(&a.structures, &a.potential)?;
     let units = structures.units();
-    let inputs = || structures.files().chain([a.potential.as_path()]);
-    let create = |path: &PathBuf| output::Structures::create(path, a.force, inputs(), units);
-    let mut results = a.output.as_ref().map(create).transpose()?;
-    say!("{}{}", header(units), if structures.is_folder() { "  file" } else { "" });
+    let mut results = structures.results(a.output.as_deref(), a.force, &a.potential)?;
+    say!("{}{}", header(units), structures.file_heading());
     let result = structures.for_each(evaluate, |done: Evaluated| {
         say!("{}", done.line);
         if let Some(warning) = &done.warning {
             eprintln!("warning: {warning}");
         }
-        results.as_mut().map_or(Ok(()), |r| r.write(&done.frame))
+        results.write(&done.frame)
     });
-    // what fails in a folder is named at the end, and the rest is complete
-    if let Some(results) = results.filter(|_| result.is_ok() || structures.is_folder()) {
-        results.complete()?;
-    }
-    result
+    results.end(result)
 }
 
 fn header(units: UnitSystem) -> String {

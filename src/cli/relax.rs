@@ -1,6 +1,6 @@
 //! `caloron relax STRUCTURES --potential FILE.toml`
+use super::Threads;
 use super::structures::{Item, Structures, too_close};
-use super::{Threads, output};
 use crate::{Failure, frames};
 use caloron_engine::minimize::{CellSpec, DeformSpec, MethodSpec, MinimizeSpec, relax};
 use caloron_engine::quantity::{Dimension, Force, Pressure};
@@ -97,10 +97,8 @@ pub(super) fn execute(a: &Arguments) -> Result<(), Failure> {
     };
     let mut structures = Structures::open(&a.structures, &a.potential)?;
     let units = structures.units();
-    let inputs = || structures.files().chain([a.potential.as_path()]);
-    let create = |path: &PathBuf| output::Structures::create(path, a.force, inputs(), units);
-    let mut results = a.output.as_ref().map(create).transpose()?;
-    say!("{}{}", header(units), if structures.is_folder() { "  file" } else { "" });
+    let mut results = structures.results(a.output.as_deref(), a.force, &a.potential)?;
+    say!("{}{}", header(units), structures.file_heading());
     let mut unconverged = 0;
     let result = structures.for_each(
         |item| minimize(item, &spec),
@@ -110,14 +108,10 @@ pub(super) fn execute(a: &Arguments) -> Result<(), Failure> {
                 eprintln!("warning: {warning}");
             }
             unconverged += u64::from(!done.converged);
-            results.as_mut().map_or(Ok(()), |r| r.write(&done.frame))
+            results.write(&done.frame)
         },
     );
-    // what fails in a folder is named at the end, and the rest is complete
-    if let Some(results) = results.filter(|_| result.is_ok() || structures.is_folder()) {
-        results.complete()?;
-    }
-    result?;
+    results.end(result)?;
     match unconverged {
         0 => Ok(()),
         n => Err(Failure::simulation(format!("{n} structures did not converge"))

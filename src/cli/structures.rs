@@ -1,4 +1,5 @@
 //! The structures of a file or a folder, each with the interactions of a potential file, worked on by all cores in order.
+use super::output;
 use crate::failure::{Failure, Kind};
 use crate::frames;
 use crate::input::{Evaluation, PotentialFile};
@@ -141,9 +142,23 @@ impl Structures {
     pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
         self.inputs.iter().map(PathBuf::as_path)
     }
-    /// Whether files of a folder are read, which results name.
-    pub(super) fn is_folder(&self) -> bool {
-        self.folder
+    /// The end of the heading of a table: that of [`Item::file_column`].
+    pub(super) fn file_heading(&self) -> &'static str {
+        if self.folder { "  file" } else { "" }
+    }
+    /// Where a command that is given a file for its results writes them.
+    ///
+    /// # Errors
+    /// Those of [`output::Structures::create`].
+    pub(super) fn results(
+        &self,
+        output: Option<&Path>,
+        force: bool,
+        potential: &Path,
+    ) -> Result<Results, Failure> {
+        let inputs = || self.files().chain([potential]);
+        let create = |path: &Path| output::Structures::create(path, force, inputs(), self.units());
+        Ok(Results { file: output.map(create).transpose()?, of_a_folder: self.folder })
     }
     pub(super) fn units(&self) -> UnitSystem {
         self.potential.units()
@@ -205,6 +220,32 @@ impl Structures {
             }
             first += batch.len();
         }
+    }
+}
+
+/// What a command writes of the structures, where it is asked to.
+pub(super) struct Results {
+    file: Option<output::Structures>,
+    of_a_folder: bool,
+}
+
+impl Results {
+    /// Writes a frame.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(super) fn write(&mut self, frame: &Frame) -> Result<(), Failure> {
+        self.file.as_mut().map_or(Ok(()), |file| file.write(frame))
+    }
+    /// Ends the file as the work on the structures ended: what fails in a folder is named at the end, and the rest is complete.
+    ///
+    /// # Errors
+    /// That of the work, or when the file cannot be brought to disk.
+    pub(super) fn end(self, work: Result<(), Failure>) -> Result<(), Failure> {
+        if let Some(file) = self.file.filter(|_| work.is_ok() || self.of_a_folder) {
+            file.complete()?;
+        }
+        work
     }
 }
 
