@@ -18,5 +18,6 @@ pub use long_range::LongRange;
 pub(crate) use long_range::{Reciprocal, Waves};
 pub(crate) use pme::PmeSum;
 pub use pme::{GridRule, SplineOrder};
+pub(crate) use spec::permittivity;
 pub use spec::{Coulomb, CoulombMethod, ScaledPairSpec};
 pub use truncated::TruncatedCoulomb;

@@ -202,11 +202,7 @@ impl Coulomb {
             }
             CoulombMethod::ReactionField { cutoff, dielectric } => {
                 let cutoff = positive("cutoff", cutoff.internal()).map_err(at("reaction_field"))?;
-                let dielectric = if *dielectric == 0.0 { f64::INFINITY } else { *dielectric };
-                if dielectric.is_nan() || dielectric < 1.0 {
-                    let wrong = format!("{dielectric} is out of range: it must be 1 or more");
-                    return Err(at("reaction_field")(SpecError::new("dielectric", wrong)));
-                }
+                let dielectric = permittivity(*dielectric).map_err(at("reaction_field"))?;
                 Box::new(TruncatedCoulomb::reaction_field(cutoff, dielectric, constant, exclusions))
             }
             CoulombMethod::Ewald { cutoff, tolerance, alpha, wave_cutoff, slab_factor } => {
@@ -266,6 +262,18 @@ fn real_space(
         (None, None) => automatic(),
     };
     positive("cutoff", value)
+}
+
+/// The relative permittivity beyond the cutoff of a reaction field; 0 stands for a conductor.
+pub(crate) fn permittivity(dielectric: f64) -> Result<f64, SpecError> {
+    match dielectric {
+        0.0 => Ok(f64::INFINITY),
+        d if d >= 1.0 => Ok(d),
+        d => {
+            let message = format!("{d} is out of range: it must be 1 or more");
+            Err(SpecError::new("dielectric", message).hint("`inf`, or 0, stands for a conductor"))
+        }
+    }
 }
 
 fn spline_order(order: usize) -> Result<SplineOrder, SpecError> {

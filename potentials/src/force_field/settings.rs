@@ -1,7 +1,7 @@
 //! From what a file and the input say about non-bonded pairs to the interaction.
 use super::model::{FileMethod, MolecularModel};
 use crate::Precision;
-use crate::electrostatics::{GridRule, SplineOrder};
+use crate::electrostatics::{GridRule, SplineOrder, permittivity};
 use crate::nonbonded::{Mesh, Method, Modifier, NonBondedModel};
 use caloron_engine::{Cell, SpecError, units};
 
@@ -156,18 +156,6 @@ pub fn non_bonded(
         constant: overrides.constant.or(file.constant).unwrap_or(units::COULOMB),
         precision: overrides.precision,
     })
-}
-
-/// The relative permittivity beyond the cutoff of a reaction field; 0 stands for a conductor.
-fn permittivity(dielectric: f64) -> Result<f64, SpecError> {
-    match dielectric {
-        0.0 => Ok(f64::INFINITY),
-        d if d >= 1.0 => Ok(d),
-        d => {
-            let message = format!("{d} is out of range: it must be 1 or more");
-            Err(SpecError::new("dielectric", message).hint("`inf`, or 0, stands for a conductor"))
-        }
-    }
 }
 
 /// The parameters of lattice sums.
