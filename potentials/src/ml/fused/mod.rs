@@ -8,6 +8,8 @@ pub(crate) mod convolution;
 pub(crate) mod edges;
 pub mod potential;
 pub(crate) mod radial;
+#[cfg(test)]
+pub(crate) mod scene;
 
 pub use potential::{Evaluation, GraphPotential, Kernel};
 pub use radial::Mode;
