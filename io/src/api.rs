@@ -55,10 +55,13 @@ pub enum LammpsUnits {
 /// What a reader cannot know from the file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ReadOptions {
-    /// Units of LAMMPS files; where absent what the file says, else metal.
+    /// Units of LAMMPS files; where absent what the file says, else metal. Of H5MD files it gives the units of what
+    /// names none, and with reduced units all numbers stay as they are.
     pub units: Option<LammpsUnits>,
-    /// Species of the numeric atom types 1, 2, … of LAMMPS files; where absent what the file says.
+    /// Species of the numeric atom types 1, 2, … of LAMMPS and H5MD files; where absent what the file says.
     pub types: Vec<String>,
+    /// The group of particles to read of an H5MD file that has several.
+    pub group: Option<String>,
 }
 
 /// Decodes a text format.
@@ -67,17 +70,20 @@ pub(crate) trait Decoder {
     fn decode(&mut self, lines: &mut Lines) -> Result<Option<Frame>, Fault>;
 }
 
-struct TextReader {
+/// Frames of an open file, one a call, and `None` after the last.
+pub(crate) type Frames = Box<dyn FnMut() -> Result<Option<Frame>, Fault>>;
+
+/// Adds to errors of decoding in which file and frame they are.
+struct FileReader {
     path: PathBuf,
     format: Format,
-    lines: Lines,
-    decoder: Box<dyn Decoder>,
+    next: Frames,
     frames: u64,
 }
 
-impl Reader for TextReader {
+impl Reader for FileReader {
     fn next_frame(&mut self) -> Result<Option<Frame>, IoError> {
-        let frame = self.decoder.decode(&mut self.lines);
+        let frame = (self.next)();
         let frame = frame.map_err(|f| IoError::new(&self.path, Some(self.format), f.frame(self.frames)))?;
         self.frames += 1;
         Ok(frame)
@@ -88,23 +94,6 @@ impl Reader for TextReader {
 pub(crate) trait BinaryDecoder {
     /// The next frame, or `None` at the end.
     fn decode(&mut self, file: &mut Binary) -> Result<Option<Frame>, Fault>;
-}
-
-struct BinaryReader {
-    path: PathBuf,
-    format: Format,
-    file: Binary,
-    decoder: Box<dyn BinaryDecoder>,
-    frames: u64,
-}
-
-impl Reader for BinaryReader {
-    fn next_frame(&mut self) -> Result<Option<Frame>, IoError> {
-        let frame = self.decoder.decode(&mut self.file);
-        let frame = frame.map_err(|f| IoError::new(&self.path, Some(self.format), f.frame(self.frames)))?;
-        self.frames += 1;
-        Ok(frame)
-    }
 }
 
 /// Opens a file; the format follows from its name.
@@ -134,21 +123,21 @@ pub fn open_with(
     options: &ReadOptions,
 ) -> Result<Box<dyn Reader>, IoError> {
     let path = path.as_ref();
-    let fail = |f: Fault| IoError::new(path, Some(format), f);
-    match format.input() {
-        Input::Text(decoder) => {
-            let lines = Lines::open(path).map_err(fail)?;
-            let decoder = decoder(options);
-            Ok(Box::new(TextReader { path: path.to_owned(), format, lines, decoder, frames: 0 }))
-        }
-        Input::Binary(decoder) => {
-            let file = Binary::open(path).map_err(fail)?;
-            let decoder = decoder();
-            Ok(Box::new(BinaryReader { path: path.to_owned(), format, file, decoder, frames: 0 }))
-        }
-        Input::Chemfiles(name) => formats::chemfiles::open(path, format, name).map_err(fail),
-        Input::None(why) => Err(fail(Fault::new(format!("{format} files are not read: {why}")))),
-    }
+    let next: Result<Frames, Fault> = match format.input() {
+        Input::Text(decoder) => Lines::open(path).map(|mut lines| {
+            let mut decoder = decoder(options);
+            Box::new(move || decoder.decode(&mut lines)) as Frames
+        }),
+        Input::Binary(decoder) => Binary::open(path).map(|mut file| {
+            let mut decoder = decoder();
+            Box::new(move || decoder.decode(&mut file)) as Frames
+        }),
+        Input::File(open) => open(path, options),
+        Input::Chemfiles(name) => formats::chemfiles::open(path, format, name),
+        Input::None(why) => Err(Fault::new(format!("{format} files are not read: {why}"))),
+    };
+    let next = next.map_err(|f| IoError::new(path, Some(format), f))?;
+    Ok(Box::new(FileReader { path: path.to_owned(), format, next, frames: 0 }))
 }
 
 /// All frames of a file.

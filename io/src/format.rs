@@ -1,5 +1,5 @@
 //! The table of formats.
-use crate::api::{BinaryDecoder, Decoder};
+use crate::api::{BinaryDecoder, Decoder, Frames};
 use crate::encode::Encoder;
 use crate::error::Fault;
 use crate::{IoError, ReadOptions, WriteOptions, formats};
@@ -43,6 +43,8 @@ pub(crate) enum Input {
     Text(fn(&ReadOptions) -> Box<dyn Decoder>),
     /// By a binary decoder of this crate.
     Binary(fn() -> Box<dyn BinaryDecoder>),
+    /// By code of this crate that opens the file itself.
+    File(fn(&Path, &ReadOptions) -> Result<Frames, Fault>),
     /// By the chemfiles library under this name.
     Chemfiles(&'static str),
     /// Not, and why.
@@ -83,6 +85,7 @@ static TABLE: &[&[Info]] = &[
     formats::xtc::FORMATS,
     formats::trr::FORMATS,
     formats::netcdf::FORMATS,
+    formats::h5md::FORMATS,
     formats::dcd::FORMATS,
     formats::gro::FORMATS,
     formats::pdb::FORMATS,

@@ -12,6 +12,7 @@ mod binary;
 mod convert;
 mod encode;
 mod error;
+mod foreign;
 mod format;
 mod formats;
 mod frame;

@@ -31,6 +31,9 @@ pub(super) struct Arguments {
     /// Move atoms into the cell
     #[arg(long)]
     wrap: bool,
+    /// Group of particles to read, of an H5MD file with several
+    #[arg(long, value_name = "NAME")]
+    group: Option<String>,
     /// Numbers are in reduced units and are copied as they are
     #[arg(long)]
     reduced: bool,
@@ -66,7 +69,11 @@ pub(super) fn execute(a: &Arguments) -> Result<(), Failure> {
     let options = ConvertOptions {
         from: a.from,
         to: Some(to),
-        read: ReadOptions { units: a.reduced.then_some(LammpsUnits::Lj), ..ReadOptions::default() },
+        read: ReadOptions {
+            units: a.reduced.then_some(LammpsUnits::Lj),
+            group: a.group.clone(),
+            ..ReadOptions::default()
+        },
         first: a.first,
         end: a.end,
         stride: a.stride,

@@ -1,7 +1,8 @@
 //! Formats that are read, and a few written, by the chemfiles library (Guillaume Fraux and contributors,
 //! doi:10.5281/zenodo.593207). chemfiles has Å, Å/ps, u and e.
-use crate::api::{Position, Reader, Writer};
+use crate::api::{Frames, Position, Writer};
 use crate::error::Fault;
+use crate::foreign::guarded;
 use crate::format::{Holds, Info, Input, Output};
 use crate::frame::{Array, Topology, Value};
 use crate::names;
@@ -112,8 +113,7 @@ pub(crate) const FORMATS: &[Info] = &[
     info("molden", &["molden"], "Molden", Holds { names: true, ..Holds::NONE }, "Molden", Output::None),
 ];
 
-struct ChemfilesReader {
-    path: PathBuf,
+struct Reading {
     format: Format,
     trajectory: Trajectory,
     frames: u64,
@@ -123,7 +123,7 @@ struct ChemfilesReader {
 }
 
 /// Opens a file with the chemfiles format of this name.
-pub(crate) fn open(path: &Path, format: Format, name: &str) -> Result<Box<dyn Reader>, Fault> {
+pub(crate) fn open(path: &Path, format: Format, name: &str) -> Result<Frames, Fault> {
     listen();
     // chemfiles reports missing files with its own words; the system's are better
     std::fs::File::open(path).map_err(|e| Fault::io("opening", e))?;
@@ -133,9 +133,12 @@ pub(crate) fn open(path: &Path, format: Format, name: &str) -> Result<Box<dyn Re
         Some(c) => format!("{name} / {}", c.to_uppercase()),
         None => name.to_owned(),
     };
-    let mut trajectory = Trajectory::open_with_format(path, 'r', name.as_str()).map_err(|e| fault(&e))?;
-    let count = trajectory.nsteps() as u64;
-    Ok(Box::new(ChemfilesReader { path: path.to_owned(), format, trajectory, frames: 0, count, cell: None }))
+    let mut reading = guarded("chemfiles", || {
+        let mut trajectory = Trajectory::open_with_format(path, 'r', name.as_str()).map_err(|e| fault(&e))?;
+        let count = trajectory.nsteps() as u64;
+        Ok(Reading { format, trajectory, frames: 0, count, cell: None })
+    })?;
+    Ok(Box::new(move || guarded("chemfiles", || reading.next())))
 }
 
 /// Prints each warning of chemfiles once, and those not at all that are about bonds it looks for in residues of its own list.
@@ -160,16 +163,14 @@ fn fault(error: &chemfiles::Error) -> Fault {
     Fault::new(error.message.clone())
 }
 
-impl Reader for ChemfilesReader {
-    fn next_frame(&mut self) -> Result<Option<Frame>, IoError> {
+impl Reading {
+    fn next(&mut self) -> Result<Option<Frame>, Fault> {
         if self.frames == self.count {
             return Ok(None);
         }
         let mut raw = chemfiles::Frame::new();
-        let read = self.trajectory.read(&mut raw).map_err(|e| fault(&e));
-        let frame = read.and_then(|()| from_chemfiles(&raw, self.format));
-        let mut frame =
-            frame.map_err(|f| IoError::new(&self.path, Some(self.format), f.frame(self.frames)))?;
+        self.trajectory.read(&mut raw).map_err(|e| fault(&e))?;
+        let mut frame = from_chemfiles(&raw, self.format)?;
         if frame.cell != Cell::open() {
             self.cell = Some(frame.cell.clone());
         } else if let (Some(cell), "pdb") = (&self.cell, self.format.name()) {

@@ -5,6 +5,7 @@ pub(crate) mod cif;
 pub(crate) mod dcd;
 pub(crate) mod extxyz;
 pub(crate) mod gro;
+pub(crate) mod h5md;
 pub(crate) mod inpcrd;
 pub(crate) mod lammps;
 pub(crate) mod netcdf;

@@ -12,9 +12,9 @@ use caloron_engine::{Cell, Mat3, Vec3, elements};
 
 /// Values of the units of a file in internal units.
 #[derive(Clone, Copy)]
-struct Scales {
-    time: f64,
-    energy: f64,
+pub(crate) struct Scales {
+    pub time: f64,
+    pub energy: f64,
     /// False for reduced units, whose masses say nothing about elements.
     physical: bool,
 }
@@ -28,7 +28,7 @@ impl LammpsUnits {
             other => Err(format!("the units `{other}` are not known here (metal, real and lj are)")),
         }
     }
-    fn scales(self) -> Scales {
+    pub(crate) fn scales(self) -> Scales {
         match self {
             Self::Metal => Scales { time: 1e3 * FEMTOSECOND, energy: 1.0, physical: true },
             Self::Real => {
