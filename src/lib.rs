@@ -9,6 +9,7 @@ pub mod cli;
 mod failure;
 mod frames;
 pub mod input;
+mod provenance;
 pub mod run;
 
 pub use failure::{Failure, Kind};

@@ -225,6 +225,44 @@ fn eval_and_relax_work_on_every_frame() {
 }
 
 #[test]
+fn results_say_where_they_come_from() {
+    let folder = Folder::new("provenance");
+    let potential = folder.write("lj.toml", &ARGON[ARGON.find("[[potential]]").unwrap()..]);
+    let input = folder.write("a.toml", ARGON);
+    let built = folder.path("built.extxyz");
+    let text = |r: std::process::Output| assert!(r.status.success(), "{}", stderr(&r));
+    text(caloron().arg("build").arg(&input).arg("-o").arg(&built).output().unwrap());
+    let head = std::fs::read_to_string(&built).unwrap();
+    for word in
+        ["caloron=", "title=\"Argon gas\"", "input=a.toml", "input_sha256=", "seed=", "units=physical"]
+    {
+        assert!(head.contains(word), "{word}: {}", &head[..600]);
+    }
+    for command in ["eval", "relax"] {
+        let run = |out: &std::path::Path| {
+            let (s, p) = (folder.path("built.extxyz"), &potential);
+            text(caloron().arg(command).arg(s).arg("-p").arg(p).arg("-o").arg(out).output().unwrap());
+        };
+        let native = folder.path(&format!("{command}.cif"));
+        run(&native);
+        let head = std::fs::read_to_string(&native).unwrap();
+        let other = folder.path(&format!("{command}.xtc"));
+        run(&other);
+        let beside = std::fs::read_to_string(folder.path(&format!("{command}.xtc.provenance.json"))).unwrap();
+        let words = ["lj.toml", "built.extxyz", "sha256(built.extxyz)", "input_sha256", "lennard_jones"];
+        for word in words {
+            assert!(head.contains(word), "{word}: {}", &head[..900]);
+            assert!(beside.contains(word), "{word}: {beside}");
+        }
+        assert!(!folder.path(&format!("{command}.cif.provenance.json")).exists());
+    }
+    let dump = folder.path("built.lammpstrj");
+    text(caloron().arg("convert").arg(&built).arg(&dump).output().unwrap());
+    let beside = std::fs::read_to_string(folder.path("built.lammpstrj.provenance.json")).unwrap();
+    assert!(beside.contains("\"converted_from\": \"built.extxyz\""), "{beside}");
+}
+
+#[test]
 fn bench_prints_one_line_of_json() {
     let folder = Folder::new("bench");
     let input = folder.write("a.toml", &argon(1000, "2 fs", ""));

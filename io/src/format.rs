@@ -22,6 +22,8 @@ pub struct Holds {
     pub forces: bool,
     /// Step or time.
     pub time: bool,
+    /// Where the data come from: [`WriteOptions::provenance`].
+    pub provenance: bool,
 }
 
 impl Holds {
@@ -33,6 +35,7 @@ impl Holds {
         velocities: false,
         forces: false,
         time: false,
+        provenance: false,
     };
 }
 

@@ -1,7 +1,9 @@
 //! `caloron build INPUT.toml -o OUT`
 use super::{Threads, in_pool, output};
-use crate::input::InputFile;
+use crate::input::{InputFile, hashed};
+use crate::provenance::{Origin, sha256};
 use crate::{Failure, frames, run};
+use caloron_engine::UnitSystem;
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
@@ -28,7 +30,7 @@ pub(super) fn execute(a: &Arguments) -> Result<(), Failure> {
 }
 
 fn build(file: &InputFile, a: &Arguments) -> Result<(), Failure> {
-    let units = file.document.units.into();
+    let units = UnitSystem::from(file.document.units);
     let start = file.build_system()?;
     let (system, state) = (&start.system, &start.state);
     let mut frame = frames::template(system);
@@ -43,7 +45,19 @@ fn build(file: &InputFile, a: &Arguments) -> Result<(), Failure> {
     }
     let inputs = start.files.iter().chain([&a.input]).map(PathBuf::as_path);
     let mut written = output::Structures::create(&a.output, a.force, inputs, units)?;
-    written.write(&frame)?;
+    written.write(&frame, || {
+        let files = hashed(start.files.clone()).map_err(|e| Failure::input(e.message))?;
+        let origin = Origin {
+            title: file.document.title.as_deref().unwrap_or_default(),
+            input: Some(&a.input),
+            input_sha256: &sha256(file.source.text().as_bytes()),
+            seed: Some(file.document.seed.unwrap_or(0)),
+            units: units.name(),
+            files: &files,
+            ..Origin::default()
+        };
+        Ok(origin.pairs())
+    })?;
     written.complete()?;
     say!("atoms    {}", system.len());
     for (k, s) in system.species().iter().enumerate() {

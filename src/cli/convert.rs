@@ -78,10 +78,10 @@ pub(super) fn execute(a: &Arguments) -> Result<(), Failure> {
         end: a.end,
         stride: a.stride,
         wrap: a.wrap,
-        write: WriteOptions { provenance, units, ..WriteOptions::default() },
+        write: WriteOptions { provenance: provenance.clone(), units, ..WriteOptions::default() },
     };
     let done = convert(input, written.place(), &options).map_err(Failure::from)?;
-    written.complete()?;
+    written.complete_with(to, &provenance)?;
     eprintln!("{} frames written to {}", done.frames, output.display());
     if !done.lost.is_empty() {
         eprintln!("warning: the format does not hold {}", done.lost.join(", "));

@@ -1,5 +1,6 @@
 //! The files that commands write.
 use crate::Failure;
+use crate::provenance::{self, Pairs};
 use caloron_engine::UnitSystem;
 use caloron_io::{Format, Frame, WriteOptions, Writer};
 use std::path::{Path, PathBuf};
@@ -59,11 +60,25 @@ impl Output {
     /// When it cannot be renamed.
     pub(super) fn complete(mut self) -> Result<(), Failure> {
         self.complete = true;
-        if self.place == self.path {
+        if !self.on_disk() {
             return Ok(());
         }
         std::fs::rename(&self.place, &self.path)
             .map_err(|e| Failure::other(format!("cannot write `{}`: {e}", self.path.display())))
+    }
+    /// The same for structures, whose provenance goes beside a file that has no place for it.
+    ///
+    /// # Errors
+    /// When a file cannot be renamed or written.
+    pub(super) fn complete_with(self, format: Format, provenance: &Pairs) -> Result<(), Failure> {
+        if self.on_disk() && !provenance.is_empty() {
+            provenance::beside(&self.path, format, provenance)?;
+        }
+        self.complete()
+    }
+    /// Whether it is a file on a disk, not a pipe or a device.
+    fn on_disk(&self) -> bool {
+        self.place != self.path
     }
     /// Writes all of it.
     ///
@@ -78,7 +93,7 @@ impl Output {
 
 impl Drop for Output {
     fn drop(&mut self) {
-        if self.complete || self.place == self.path {
+        if self.complete || !self.on_disk() {
             return;
         }
         // what took long to compute is kept for the user
@@ -96,8 +111,11 @@ impl Drop for Output {
 /// A file of structures that a command writes: extended XYZ, or whatever its name says.
 pub(super) struct Structures {
     // before `output`, so that everything is written when that is dropped
-    writer: Box<dyn Writer>,
+    writer: Option<Box<dyn Writer>>,
     output: Output,
+    format: Format,
+    units: UnitSystem,
+    provenance: Pairs,
 }
 
 impl Structures {
@@ -114,25 +132,42 @@ impl Structures {
         let format = Format::from_path(path)?;
         caloron_io::check_writable(path, format)?;
         let output = Output::new(path, force, inputs)?;
-        let provenance = vec![("caloron".to_owned(), env!("CARGO_PKG_VERSION").to_owned())];
-        let options = WriteOptions { units, provenance, ..WriteOptions::default() };
-        Ok(Self { writer: caloron_io::create(output.place(), format, &options)?, output })
+        // the head is written with the first frame; what cannot be written at all is said before anything is computed
+        if output.on_disk() {
+            std::fs::File::create(output.place())
+                .map_err(|e| Failure::other(format!("cannot write `{}`: {e}", path.display())))?;
+        }
+        Ok(Self { writer: None, output, format, units, provenance: Pairs::new() })
     }
-    /// Writes a frame.
+    /// Writes a frame. The `provenance` is asked for before the first.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub(super) fn write(&mut self, frame: &Frame) -> Result<(), Failure> {
-        Ok(self.writer.write(frame)?)
+    pub(super) fn write(
+        &mut self,
+        frame: &Frame,
+        provenance: impl FnOnce() -> Result<Pairs, Failure>,
+    ) -> Result<(), Failure> {
+        let writer = match &mut self.writer {
+            Some(writer) => writer,
+            None => {
+                self.provenance = provenance()?;
+                let provenance = self.provenance.clone();
+                let options = WriteOptions { units: self.units, provenance, ..WriteOptions::default() };
+                self.writer.insert(caloron_io::create(self.output.place(), self.format, &options)?)
+            }
+        };
+        Ok(writer.write(frame)?)
     }
     /// All frames are written.
     ///
     /// # Errors
     /// When they cannot be brought to disk.
     pub(super) fn complete(self) -> Result<(), Failure> {
-        let Self { mut writer, output } = self;
-        writer.sync()?;
-        drop(writer);
-        output.complete()
+        let Self { writer, output, format, provenance, .. } = self;
+        if let Some(mut writer) = writer {
+            writer.sync()?;
+        }
+        output.complete_with(format, &provenance)
     }
 }

@@ -2,7 +2,7 @@
 use super::output;
 use crate::failure::{Failure, Kind};
 use crate::frames;
-use crate::input::{Evaluation, PotentialFile};
+use crate::input::{Evaluation, PotentialFile, PotentialOrigin};
 use caloron_engine::domain::{Distances, FRACTION};
 use caloron_engine::{Evaluator, Potential, State, System, UnitSystem};
 use caloron_io::{Format, Frame, Reader, Value};
@@ -20,6 +20,8 @@ const SHOWN: usize = 20;
 
 /// Files of structures, one after the other, and a file of interactions.
 pub(super) struct Structures {
+    /// The file or folder.
+    path: PathBuf,
     /// Files that are still to be read, the next one last.
     files: Vec<PathBuf>,
     reader: Option<Box<dyn Reader>>,
@@ -114,7 +116,8 @@ impl Structures {
         files.reverse();
         let workers = (0..rayon::current_num_threads()).map(|_| Mutex::default()).collect();
         let inputs = files.clone();
-        let mut this = Self { reader: None, name: None, files, folder, inputs, potential, workers };
+        let path = structures.to_owned();
+        let mut this = Self { path, reader: None, name: None, files, folder, inputs, potential, workers };
         if !folder && let Some(file) = this.files.pop() {
             this.reader = Some(caloron_io::open(file)?);
         }
@@ -158,7 +161,8 @@ impl Structures {
     ) -> Result<Results, Failure> {
         let inputs = || self.files().chain([potential]);
         let create = |path: &Path| output::Structures::create(path, force, inputs(), self.units());
-        Ok(Results { file: output.map(create).transpose()?, of_a_folder: self.folder })
+        let (origin, structures) = (self.potential.origin(), self.path.clone());
+        Ok(Results { file: output.map(create).transpose()?, of_a_folder: self.folder, origin, structures })
     }
     pub(super) fn units(&self) -> UnitSystem {
         self.potential.units()
@@ -227,6 +231,8 @@ impl Structures {
 pub(super) struct Results {
     file: Option<output::Structures>,
     of_a_folder: bool,
+    origin: Arc<PotentialOrigin>,
+    structures: PathBuf,
 }
 
 impl Results {
@@ -235,7 +241,10 @@ impl Results {
     /// # Errors
     /// When it cannot be written.
     pub(super) fn write(&mut self, frame: &Frame) -> Result<(), Failure> {
-        self.file.as_mut().map_or(Ok(()), |file| file.write(frame))
+        let Some(file) = &mut self.file else { return Ok(()) };
+        file.write(frame, || {
+            Ok(self.origin.pairs(&self.structures).map_err(|e| Failure::input(e.message))?)
+        })
     }
     /// Ends the file as the work on the structures ended: what fails in a folder is named at the end, and the rest is complete.
     ///

@@ -10,6 +10,7 @@ use super::source::Source;
 use super::stage::{StageContext, StagePlan};
 use super::structure::Structure;
 use super::system::Start;
+use crate::provenance::{Origin, Pairs, sha256, sha256_of};
 use caloron_engine::guard::Limits;
 use caloron_engine::velocities::momentum;
 use caloron_engine::verdict::Thresholds;
@@ -22,9 +23,8 @@ use caloron_potentials::BuildContext;
 use caloron_potentials::force_field::{ForceFieldSpec, MolecularModel};
 use caloron_potentials::ml::checkpoint::ModelCache;
 use caloron_potentials::selection::{self, Atoms, Link, Scaled, Selected};
-use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// An input file with its text, its folder and what it says.
 pub struct InputFile {
@@ -101,11 +101,6 @@ pub struct Evaluation {
     pub warnings: Vec<String>,
     /// Files that were read.
     pub files: Vec<PathBuf>,
-}
-
-/// SHA-256 of bytes, hexadecimal.
-pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// Reads the text of an input file.
@@ -555,17 +550,13 @@ fn unique<T: Clone + PartialEq>(items: &mut Vec<T>) {
 }
 
 /// Files with their SHA-256, each once.
-fn hashed(mut files: Vec<PathBuf>) -> Result<Vec<(PathBuf, String)>, SpecError> {
+pub(crate) fn hashed(mut files: Vec<PathBuf>) -> Result<Vec<(PathBuf, String)>, SpecError> {
     unique(&mut files);
-    files
-        .into_iter()
-        .map(|file| {
-            let bytes = std::fs::read(&file)
-                .map_err(|e| SpecError::new("", format!("cannot read `{}` again: {e}", file.display())))?;
-            let hash = sha256(&bytes);
-            Ok((file, hash))
-        })
-        .collect()
+    let hashed = |file: PathBuf| match sha256_of(&file) {
+        Ok(hash) => Ok((file, hash)),
+        Err(e) => Err(SpecError::new("", format!("cannot read `{}` again: {e}", file.display()))),
+    };
+    files.into_iter().map(hashed).collect()
 }
 
 /// A file of interactions with its text and its folder.
@@ -580,12 +571,49 @@ pub struct PotentialFile {
     pub of_a_run: bool,
     /// Model files it names, read once for all structures.
     models: ModelCache,
+    /// What it comes from; what it names is known when the interactions of a structure were built.
+    origin: Arc<PotentialOrigin>,
+}
+
+/// Where the interactions of a [`PotentialFile`] come from.
+pub struct PotentialOrigin {
+    path: PathBuf,
+    sha256: String,
+    units: &'static str,
+    /// Names of the interactions, and files that they were read from.
+    named: OnceLock<(Vec<String>, Vec<PathBuf>)>,
+}
+
+impl PotentialOrigin {
+    /// Names and values for the head of a file with results for `structures`.
+    ///
+    /// # Errors
+    /// When a file that was read cannot be read again.
+    pub(crate) fn pairs(&self, structures: &Path) -> Result<Pairs, SpecError> {
+        let (names, files) = self.named.get().cloned().unwrap_or_default();
+        let own = structures.is_file().then(|| structures.to_owned());
+        let files = hashed(own.into_iter().chain(files).collect())?;
+        let origin = Origin {
+            input: Some(&self.path),
+            input_sha256: &self.sha256,
+            structures: Some(structures),
+            units: self.units,
+            potentials: &names,
+            files: &files,
+            ..Origin::default()
+        };
+        Ok(origin.pairs())
+    }
 }
 
 impl PotentialFile {
     /// Unit system of the file.
     pub fn units(&self) -> UnitSystem {
         self.document.units.into()
+    }
+    /// Where it comes from.
+    pub fn origin(&self) -> Arc<PotentialOrigin> {
+        self.origin.clone()
     }
     /// Another structure of the same atoms for interactions that were built.
     ///
@@ -620,7 +648,14 @@ impl PotentialFile {
         } else {
             PotentialDocument::parse(&source)?
         };
-        Ok(Self { source, directory: directory.into(), document, of_a_run, models: ModelCache::default() })
+        let origin = PotentialOrigin {
+            path: source.name().into(),
+            sha256: sha256(source.text().as_bytes()),
+            units: UnitSystem::from(document.units).name(),
+            named: OnceLock::new(),
+        };
+        let (directory, models, origin) = (directory.into(), ModelCache::default(), Arc::new(origin));
+        Ok(Self { source, directory, document, of_a_run, models, origin })
     }
     /// The interactions for a structure.
     ///
@@ -665,6 +700,7 @@ impl PotentialFile {
         let own = parts.force_field(force_field.as_ref(), &document.potential)?;
         let terms = parts.terms(&document.potential, own, files)?;
         warnings.extend(terms.warnings);
+        self.origin.named.get_or_init(|| (terms.names, terms.files.clone()));
         let evaluator = Evaluator::with_groups(terms.potentials, parts.skin, parts.search);
         Ok(Evaluation {
             system: Arc::new(system),

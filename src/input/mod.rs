@@ -22,7 +22,8 @@ mod system;
 mod velocities;
 mod visitors;
 
-pub use build::{Evaluation, InputFile, Plan, PotentialFile, Provenance, build, sha256};
+pub(crate) use build::hashed;
+pub use build::{Evaluation, InputFile, Plan, PotentialFile, PotentialOrigin, Provenance, build};
 pub use building::{
     BasisAtomSpec, BasisSpec, BinarySpec, BoxShape, CubicSpec, HexagonalSpec, IonsSpec, LatticeSpec,
     PackSpec, PackedSpec, PerovskiteSpec, RandomSpec, SolvateSpec, SubstitutionSpec, SurfaceSpec,

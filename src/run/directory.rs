@@ -1,6 +1,7 @@
 //! The output directory of a run: created once, never overwritten, with everything needed to resume.
 use crate::Failure;
-use crate::input::{Plan, sha256};
+use crate::input::Plan;
+use crate::provenance::{Origin, Pairs, sha256, sha256_of};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
@@ -80,21 +81,20 @@ impl Record {
             atoms: plan.system.len(),
         })
     }
-    /// Key and value pairs for the headers of output files.
-    pub fn pairs(&self) -> Vec<(String, String)> {
-        let mut pairs = vec![
-            ("caloron".to_owned(), self.caloron.clone()),
-            ("title".to_owned(), self.title.clone()),
-            ("input_sha256".to_owned(), self.input_sha256.clone()),
-            ("seed".to_owned(), self.seed.to_string()),
-            ("units".to_owned(), self.units.clone()),
-            ("potential".to_owned(), self.potentials.join(" + ")),
-        ];
-        for (file, hash) in &self.files {
-            let name = file.file_name().unwrap_or_default().to_string_lossy();
-            pairs.push((format!("sha256({name})"), hash.clone()));
-        }
-        pairs
+    /// Names and values for the heads of output files.
+    pub fn pairs(&self) -> Pairs {
+        let origin = Origin {
+            version: Some(&self.caloron),
+            title: &self.title,
+            input: Some(&self.input),
+            input_sha256: &self.input_sha256,
+            structures: None,
+            seed: Some(self.seed),
+            units: &self.units,
+            potentials: &self.potentials,
+            files: &self.files,
+        };
+        origin.pairs()
     }
 }
 
@@ -146,10 +146,10 @@ pub fn open(directory: &Path) -> Result<(String, Record, Lock), Failure> {
             .hint("a resumed run must equal the uninterrupted one; start a new run for another input"));
     }
     for (file, hash) in &record.files {
-        let now = fs::read(file).map_err(|e| {
+        let now = sha256_of(file).map_err(|e| {
             Failure::input(format!("cannot read `{}`, which the run needs: {e}", file.display()))
         })?;
-        if sha256(&now) != *hash {
+        if now != *hash {
             let message = format!("`{}` was changed since the run began", file.display());
             return Err(Failure::input(message)
                 .hint("restore the file: a resumed run must equal the uninterrupted one"));

@@ -16,7 +16,7 @@ pub(crate) const FORMATS: &[Info] = &[Info {
     extensions: &["dcd"],
     file_names: &[],
     about: "DCD trajectory",
-    holds: Holds { frames: true, cell: true, time: true, ..Holds::NONE },
+    holds: Holds { frames: true, cell: true, time: true, provenance: true, ..Holds::NONE },
     input: Input::Binary(|| Box::new(Reading::default())),
     output: Output::Native(|options| Box::new(Writing::new(options))),
 }];

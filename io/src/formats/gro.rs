@@ -18,7 +18,15 @@ pub(crate) const FORMATS: &[Info] = &[Info {
     extensions: &["gro"],
     file_names: &[],
     about: "GROMACS structure",
-    holds: Holds { frames: true, names: true, cell: true, velocities: true, time: true, ..Holds::NONE },
+    holds: Holds {
+        frames: true,
+        names: true,
+        cell: true,
+        velocities: true,
+        time: true,
+        provenance: true,
+        ..Holds::NONE
+    },
     input: Input::Text(|_| Box::new(Reading)),
     output: Output::Native(|options| Box::new(Writing::new(options))),
 }];

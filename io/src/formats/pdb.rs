@@ -14,7 +14,7 @@ pub(crate) const FORMATS: &[Info] = &[Info {
     extensions: &["pdb", "ent"],
     file_names: &[],
     about: "Protein Data Bank",
-    holds: Holds { frames: true, names: true, cell: true, ..Holds::NONE },
+    holds: Holds { frames: true, names: true, cell: true, provenance: true, ..Holds::NONE },
     input: Input::Chemfiles("PDB"),
     output: Output::Native(|options| Box::new(Writing { provenance: options.provenance.clone() })),
 }];

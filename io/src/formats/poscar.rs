@@ -17,7 +17,7 @@ pub(crate) const FORMATS: &[Info] = &[Info {
     extensions: &["poscar", "contcar", "vasp"],
     file_names: &["POSCAR", "CONTCAR"],
     about: "VASP structure (POSCAR, CONTCAR)",
-    holds: Holds { names: true, cell: true, velocities: true, ..Holds::NONE },
+    holds: Holds { names: true, cell: true, velocities: true, provenance: true, ..Holds::NONE },
     input: Input::Text(|_| Box::new(Reading { done: false })),
     output: Output::Native(|options| Box::new(Writing { title: options.provenance_line() })),
 }];

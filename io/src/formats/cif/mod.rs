@@ -22,7 +22,7 @@ pub(crate) const FORMATS: &[Info] = &[Info {
     extensions: &["cif"],
     file_names: &[],
     about: "crystallographic information file",
-    holds: Holds { frames: true, names: true, cell: true, ..Holds::NONE },
+    holds: Holds { frames: true, names: true, cell: true, provenance: true, ..Holds::NONE },
     input: Input::Text(|_| Box::new(Reading::default())),
     output: Output::Native(|options| Box::new(Writing::new(options))),
 }];

@@ -24,6 +24,7 @@ pub(crate) const FORMATS: &[Info] = &[Info {
         velocities: true,
         forces: true,
         time: true,
+        provenance: true,
     },
     input: Input::Text(|_| Box::new(read::ExtXyz)),
     output: Output::Native(|options| Box::new(write::ExtXyz::new(options))),

@@ -34,6 +34,7 @@ pub(crate) const FORMATS: &[Info] = &[Info {
         velocities: true,
         forces: true,
         time: true,
+        provenance: false,
     },
     input: Input::File(open),
     output: Output::None,

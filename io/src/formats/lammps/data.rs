@@ -17,7 +17,7 @@ pub(crate) const FORMATS: &[Info] = &[Info {
     extensions: &["data", "lmp", "lammps"],
     file_names: &[],
     about: "LAMMPS data file",
-    holds: Holds { names: true, cell: true, velocities: true, ..Holds::NONE },
+    holds: Holds { names: true, cell: true, velocities: true, provenance: true, ..Holds::NONE },
     input: Input::Text(|options| Box::new(Reading { options: options.clone(), done: false })),
     output: Output::Native(|options| Box::new(data_write::Writing::new(options))),
 }];

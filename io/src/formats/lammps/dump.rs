@@ -26,6 +26,7 @@ pub(crate) const FORMATS: &[Info] = &[Info {
         velocities: true,
         forces: true,
         time: true,
+        provenance: false,
     },
     input: Input::Text(|options| Box::new(Reading { options: options.clone(), units: options.units })),
     output: Output::Native(|options| Box::new(Writing::new(options))),

@@ -19,7 +19,15 @@ pub(crate) const FORMATS: &[Info] = &[Info {
     extensions: &["nc", "ncdf"],
     file_names: &[],
     about: "AMBER NetCDF trajectory",
-    holds: Holds { frames: true, cell: true, velocities: true, forces: true, time: true, ..Holds::NONE },
+    holds: Holds {
+        frames: true,
+        cell: true,
+        velocities: true,
+        forces: true,
+        time: true,
+        provenance: true,
+        ..Holds::NONE
+    },
     input: Input::Binary(|| Box::new(Reading { header: None, frames: 0 })),
     output: Output::Native(|options| Box::new(Writing::new(options))),
 }];
