@@ -1,10 +1,16 @@
 //! Exact discrete-time results for a harmonic oscillator, obtained from the operators themselves.
 mod support;
 use caloron_engine::dynamics::*;
+use caloron_engine::neighbors::Search;
 use caloron_engine::*;
 use support::*;
 
 type Map = [[f64; 2]; 2];
+
+/// The matrix product p q.
+fn product(p: Map, q: Map) -> Map {
+    std::array::from_fn(|i| std::array::from_fn(|j| p[i][0] * q[0][j] + p[i][1] * q[1][j]))
+}
 
 /// A splitting of the Langevin equation in a well of force constant 1 and mass 1, at a thermal energy.
 fn langevin(scheme: &str, kt: f64, friction: f64) -> Splitting {
@@ -63,9 +69,6 @@ fn response(scheme: &str, h: f64, friction: f64, part: usize) -> [f64; 2] {
 
 /// Stationary covariance C = A C Aᵀ + Σ g gᵀ by repeated doubling: C ← C + M C Mᵀ, M ← M².
 fn stationary(a: Map, noises: &[[f64; 2]]) -> Map {
-    let mul = |p: Map, q: Map| {
-        std::array::from_fn(|i| std::array::from_fn(|j| p[i][0] * q[0][j] + p[i][1] * q[1][j]))
-    };
     let transpose = |p: Map| [[p[0][0], p[1][0]], [p[0][1], p[1][1]]];
     let mut c: Map = [[0.0; 2]; 2];
     for g in noises {
@@ -77,13 +80,13 @@ fn stationary(a: Map, noises: &[[f64; 2]]) -> Map {
     }
     let mut m = a;
     for _ in 0..60 {
-        let more = mul(mul(m, c), transpose(m));
+        let more = product(product(m, c), transpose(m));
         for i in 0..2 {
             for j in 0..2 {
                 c[i][j] += more[i][j];
             }
         }
-        m = mul(m, m);
+        m = product(m, m);
     }
     c
 }
@@ -216,23 +219,57 @@ fn a_nose_hoover_chain_is_canonical_for_an_oscillator_and_a_single_thermostat_is
     assert!((x4 - 3.0).abs() > 0.5 || (v4 - 3.0).abs() > 0.5, "{x4} {v4}");
 }
 
+/// r-RESPA from (x, v) along the first axis on an oscillator with force constants `slow` and `fast`.
+fn respa(h: f64, inner: u32, [slow, fast]: [f64; 2], x: f64, v: f64) -> Run {
+    let respa = respa::Respa::new(vec![inner]);
+    let (ops, schedule) = (respa.operators(), respa.schedule());
+    let terms: Vec<(Box<dyn Potential>, u8)> =
+        vec![(Box::new(Well { k: slow }), 0), (Box::new(Well { k: fast }), 1)];
+    let state = State::new(vec![Vec3::x() * x], vec![Vec3::x() * v], Cell::open());
+    let sampler = dynamics(Splitting::new(ops, schedule).labelled(respa.notation()), h);
+    let mut run = Run::new(atoms(1), state, Box::new(Ideal), sampler);
+    run.evaluator = Evaluator::with_groups(terms, 0.0, Search::Auto);
+    assert_eq!(run.sampler.notation(), format!("B0 (B1 A B1)x{inner} B0"));
+    run
+}
+
+/// K(slow h/2) [K(fast δ/2) D(δ) K(fast δ/2)]ⁿ K(slow h/2) with δ = h/n, kicks K and drifts D.
+fn respa_map(h: f64, inner: u32, [slow, fast]: [f64; 2]) -> Map {
+    let kick = |k: f64, t: f64| [[1.0, 0.0], [-k * t, 1.0]];
+    let delta = h / f64::from(inner);
+    let fine = product(product(kick(fast, delta / 2.0), [[1.0, delta], [0.0, 1.0]]), kick(fast, delta / 2.0));
+    let all = (0..inner).fold([[1.0, 0.0], [0.0, 1.0]], |m, _| product(m, fine));
+    product(product(kick(slow, h / 2.0), all), kick(slow, h / 2.0))
+}
+
+/// The exact map is symmetric in time, [[a, b], [c, a]] with determinant 1: it turns the phase by acos a in every step and
+/// keeps the shadow energy b v² - c x².
+#[test]
+fn respa_keeps_its_shadow_energy_and_frequency() {
+    let (h, k, x0, v0) = (0.5, [0.04, 0.96], 1.0, 0.3);
+    for inner in [1, 2, 3, 8] {
+        let [[a, b], [c, _]] = respa_map(h, inner, k);
+        let shadow = |x: f64, v: f64| b * v * v - c * x * x;
+        let mut run = respa(h, inner, k, x0, v0);
+        for n in 1..=1000 {
+            run.step();
+            let (x, v) = (run.state.positions()[0].x, run.state.velocities()[0].x);
+            let (sin, cos) = (f64::from(n) * a.acos()).sin_cos();
+            let expected = x0 * cos + v0 * (b / -c).sqrt() * sin;
+            assert!((x - expected).abs() < 1e-11, "{inner} {n}: {x} {expected}");
+            assert!((shadow(x, v) / shadow(x0, v0) - 1.0).abs() < 1e-12, "{inner} {n}");
+        }
+    }
+}
+
 #[test]
 fn respa_with_one_force_split_in_two_converges_to_the_oscillator() {
-    use caloron_engine::neighbors::Search;
     // frequency of the nested scheme: fast k = 0.96 with 8 inner steps, slow k = 0.04
     let h = 0.5;
     let mut map = [[0.0; 2]; 2];
     for (column, (x, v)) in [(1.0, 0.0), (0.0, 1.0)].into_iter().enumerate() {
-        let respa = respa::Respa::new(vec![8]);
-        let (ops, schedule) = (respa.operators(), respa.schedule());
-        let terms: Vec<(Box<dyn Potential>, u8)> =
-            vec![(Box::new(Well { k: 0.04 }), 0), (Box::new(Well { k: 0.96 }), 1)];
-        let state = State::new(vec![Vec3::x() * x], vec![Vec3::x() * v], Cell::open());
-        let sampler = dynamics(Splitting::new(ops, schedule).labelled(respa.notation()), h);
-        let mut run = Run::new(atoms(1), state, Box::new(Ideal), sampler);
-        run.evaluator = Evaluator::with_groups(terms, 0.0, Search::Auto);
+        let mut run = respa(h, 8, [0.04, 0.96], x, v);
         run.step();
-        assert_eq!(run.sampler.notation(), "B0 (B1 A B1)x8 B0");
         map[0][column] = run.state.positions()[0].x;
         map[1][column] = run.state.velocities()[0].x;
     }
