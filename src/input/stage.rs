@@ -1,5 +1,6 @@
 //! The stages of a run: `[[stage]]`.
 use super::velocities::{VelocityDraw, refused};
+use caloron_engine::dynamics::HeldPressure;
 use caloron_engine::dynamics::spec::{
     BrownianSpec, NphSpec, NptSpec, NveSpec, NvtSpec, RemoveMomentumSpec, RespaSpec, ThermostatSpec,
 };
@@ -57,8 +58,8 @@ pub struct Ensemble {
     pub name: &'static str,
     /// Target temperature, K or reduced.
     pub temperature: Option<Schedule>,
-    /// Target pressure, internal units.
-    pub pressure: Option<Schedule>,
+    /// Components of the pressure that a barostat keeps.
+    pub held: Vec<HeldPressure>,
 }
 
 /// A stage, ready to run.
@@ -281,7 +282,7 @@ impl StageSpec {
 fn build_nve(spec: &NveSpec, c: &StageContext<'_>) -> Result<Built, SpecError> {
     Ok(Built {
         sampler: Box::new(spec.build(c.system, c.state, c.units)?),
-        ensemble: Ensemble { name: "NVE", temperature: None, pressure: None },
+        ensemble: Ensemble { name: "NVE", temperature: None, held: Vec::new() },
         warnings: spec.warnings(c.units),
         citations: spec.cite(),
     })
@@ -290,7 +291,11 @@ fn build_nve(spec: &NveSpec, c: &StageContext<'_>) -> Result<Built, SpecError> {
 fn build_nvt(spec: &NvtSpec, c: &StageContext<'_>) -> Result<Built, SpecError> {
     Ok(Built {
         sampler: Box::new(spec.build(c.system, c.state, c.units)?),
-        ensemble: Ensemble { name: "NVT", temperature: Some(spec.temperature.schedule(1.0)), pressure: None },
+        ensemble: Ensemble {
+            name: "NVT",
+            temperature: Some(spec.temperature.schedule(1.0)),
+            held: Vec::new(),
+        },
         warnings: spec.warnings(c.units),
         citations: spec.cite(),
     })
@@ -302,7 +307,7 @@ fn build_npt(spec: &NptSpec, c: &StageContext<'_>) -> Result<Built, SpecError> {
         ensemble: Ensemble {
             name: "NPT",
             temperature: Some(spec.temperature.schedule(1.0)),
-            pressure: spec.pressure.as_ref().map(|p| p.schedule(1.0)),
+            held: spec.held()?,
         },
         warnings: spec.warnings(c.units),
         citations: spec.cite(),
@@ -310,10 +315,9 @@ fn build_npt(spec: &NptSpec, c: &StageContext<'_>) -> Result<Built, SpecError> {
 }
 
 fn build_nph(spec: &NphSpec, c: &StageContext<'_>) -> Result<Built, SpecError> {
-    let pressure = spec.pressure.as_ref().map(|p| p.schedule(1.0));
     Ok(Built {
         sampler: Box::new(spec.build(c.system, c.state, c.units)?),
-        ensemble: Ensemble { name: "NPH", temperature: None, pressure },
+        ensemble: Ensemble { name: "NPH", temperature: None, held: spec.held()? },
         warnings: spec.warnings(c.units),
         citations: spec.cite(),
     })
@@ -323,18 +327,16 @@ fn build_brownian(spec: &BrownianSpec, c: &StageContext<'_>) -> Result<Built, Sp
     let temperature = Some(spec.temperature.schedule(1.0));
     Ok(Built {
         sampler: Box::new(spec.build(c.system, c.state, c.units)?),
-        ensemble: Ensemble { name: "Brownian", temperature, pressure: None },
+        ensemble: Ensemble { name: "Brownian", temperature, held: Vec::new() },
         warnings: spec.warnings(c.units),
         citations: spec.cite(),
     })
 }
 
 fn build_minimize(spec: &MinimizeSpec, c: &StageContext<'_>) -> Result<Built, SpecError> {
-    let pressure = spec.cell.as_ref().and_then(|c| c.pressure);
-    let pressure = pressure.map(|p| Schedule::constant(p.internal()));
     Ok(Built {
         sampler: Box::new(spec.build(c.system, c.state.cell(), c.units)?),
-        ensemble: Ensemble { name: "minimisation", temperature: None, pressure },
+        ensemble: Ensemble { name: "minimisation", temperature: None, held: Vec::new() },
         warnings: Vec::new(),
         citations: spec.cite(),
     })

@@ -8,7 +8,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 const MAGIC: &[u8; 8] = b"CALORON\n";
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 const HEADER: usize = 8 + 8 + 8 + 32;
 const EXTENSION: &str = "checkpoint";
 

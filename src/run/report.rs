@@ -76,7 +76,7 @@ impl Report {
             steps: simulation.stage_step,
             time_step: sampler.time_step(),
             temperature: run.ensemble.temperature.map(kt),
-            pressure: run.ensemble.pressure,
+            held: run.ensemble.held.clone(),
             has_velocities: sampler.has_velocities(),
             samples_ensemble: sampler.samples_ensemble(),
             truncated: self.truncated,

@@ -60,6 +60,45 @@ impl CellMode {
     }
 }
 
+/// A component of the pressure that a barostat keeps: tr(W P) for the pressure tensor P and weights W.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeldPressure {
+    /// `P` for the pressure itself; else the indices of the component, `xx` to `xy`, or `xx+yy` for the mean of two.
+    pub name: &'static str,
+    /// Weights W, symmetric.
+    pub weights: Mat3,
+    /// What it is kept at, eV/Å³; `None` where the mean is only near to it: components of a tension other than a pressure,
+    /// which is true for the cell of the start alone (see [`external_energy`]).
+    pub target: Option<Schedule>,
+}
+
+impl CellMode {
+    /// What a barostat of this mode keeps, of a pressure tensor.
+    pub fn held(self, fixed: &[Axis], target: &Target) -> Vec<HeldPressure> {
+        let (start, end) = (target.at(0.0), target.at(1.0));
+        let same = |s: &Mat3| *s == Mat3::identity() * s[(0, 0)];
+        let hydrostatic = same(&start) && same(&end);
+        let component = |e: Mat3| {
+            let weights = e / e.sum();
+            let name = match (self, [e[(0, 0)], e[(1, 1)], e[(2, 2)], e[(1, 2)], e[(0, 2)]].map(|x| x != 0.0))
+            {
+                (Self::Isotropic, _) => "P",
+                (_, [true, true, ..]) => "xx+yy",
+                (_, [true, ..]) => "xx",
+                (_, [_, true, ..]) => "yy",
+                (_, [_, _, true, ..]) => "zz",
+                (_, [_, _, _, true, _]) => "yz",
+                (_, [.., true]) => "xz",
+                _ => "xy",
+            };
+            let at = |s: &Mat3| (weights * s).trace();
+            let target = hydrostatic.then(|| Schedule { start: at(&start), end: at(&end) });
+            HeldPressure { name, weights, target }
+        };
+        self.basis(fixed).into_iter().map(component).collect()
+    }
+}
+
 /// exp of a symmetric matrix; exact zeros stay zero for diagonal ones.
 pub fn exp_symmetric(m: &Mat3) -> Mat3 {
     if m[(0, 1)] == 0.0 && m[(0, 2)] == 0.0 && m[(1, 2)] == 0.0 {
@@ -138,6 +177,36 @@ mod tests {
         assert_eq!(CellMode::Triclinic.basis(&[Axis::Z]).len(), 3);
         assert_eq!(CellMode::SemiIsotropic.basis(&[Axis::Z]).len(), 1);
         assert!(CellMode::Isotropic.basis(&[Axis::X]).is_empty());
+    }
+
+    #[test]
+    fn a_mode_keeps_its_own_components() {
+        let names = |mode: CellMode, fixed: &[Axis]| -> Vec<&str> {
+            mode.held(fixed, &Target::pressure(Schedule::constant(2.0))).iter().map(|h| h.name).collect()
+        };
+        assert_eq!(names(CellMode::Isotropic, &[]), ["P"]);
+        assert_eq!(names(CellMode::SemiIsotropic, &[]), ["xx+yy", "zz"]);
+        assert_eq!(names(CellMode::Anisotropic, &[Axis::Y]), ["xx", "zz"]);
+        assert_eq!(names(CellMode::Triclinic, &[]), ["xx", "yy", "zz", "yz", "xz", "xy"]);
+        let p = Mat3::new(1.0, 6.0, 5.0, 6.0, 2.0, 4.0, 5.0, 4.0, 3.0);
+        let means = |mode: CellMode| -> Vec<f64> {
+            let held = mode.held(&[], &Target::pressure(Schedule { start: 2.0, end: 3.0 }));
+            held.iter().map(|h| (h.weights * p).trace()).collect()
+        };
+        assert!((means(CellMode::Isotropic)[0] - 2.0).abs() < 1e-15);
+        assert!(means(CellMode::SemiIsotropic).iter().zip([1.5, 3.0]).all(|(a, b)| (a - b).abs() < 1e-15));
+        let all = means(CellMode::Triclinic);
+        assert!(
+            all.iter().zip([1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).all(|(a, b)| (a - b).abs() < 1e-14),
+            "{all:?}"
+        );
+        // a shear has no pressure to be kept at but 0, and a tension of its own is not compared
+        let held = CellMode::Triclinic.held(&[], &Target::pressure(Schedule { start: 2.0, end: 3.0 }));
+        let target = |k: usize| held[k].target.map(|t: Schedule| [t.start, t.end]);
+        assert_eq!((target(0), target(3)), (Some([2.0, 3.0]), Some([0.0, 0.0])));
+        let mut tension = Target::pressure(Schedule::constant(2.0));
+        tension.0[0] = Schedule::constant(1.0);
+        assert!(CellMode::Anisotropic.held(&[], &tension).iter().all(|h| h.target.is_none()));
     }
 
     #[test]

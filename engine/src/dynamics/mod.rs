@@ -23,7 +23,7 @@ pub use andersen::Andersen;
 pub use berendsen::Berendsen;
 pub use brownian::Brownian;
 pub use bussi::Bussi;
-pub use cell_modes::{Axis, CellMode, Target};
+pub use cell_modes::{Axis, CellMode, HeldPressure, Target};
 pub use cell_rescale::{Rescaling, cell_rescale, weak_coupling};
 pub use flexible_cell::{CellBath, FlexibleCell};
 pub use kick_drift::{Drift, Kick, Project};

@@ -1,6 +1,9 @@
 //! Compares what was recorded with what was asked.
-use super::recorder::{Members, Recorder, parts};
-use super::{Cause, Conservation, GroupTemperature, Judgement, Measured, Minimum, Rate, Suspect, Verdict};
+use super::recorder::{COMPONENTS, Members, Recorder, parts};
+use super::{
+    Cause, Component, Conservation, GroupTemperature, Judgement, Measured, Minimum, Rate, Suspect, Verdict,
+};
+use crate::dynamics::HeldPressure;
 use crate::minimize::{Outcome, Summary};
 use crate::statistics::Mean;
 use crate::{Schedule, System, UnitSystem};
@@ -20,8 +23,8 @@ pub struct Circumstances {
     pub time_step: Option<f64>,
     /// Target k_B T, eV; `None` without a thermostat.
     pub temperature: Option<Schedule>,
-    /// Target pressure, eV/Å³; `None` without a barostat.
-    pub pressure: Option<Schedule>,
+    /// Components of the pressure that a barostat keeps; empty without one.
+    pub held: Vec<HeldPressure>,
     /// False when velocities mean nothing (Brownian motion, Monte Carlo, a minimiser).
     pub has_velocities: bool,
     /// False for a thermostat or barostat of weak coupling.
@@ -65,6 +68,7 @@ pub fn judge(recorder: &Recorder, system: &System, c: &Circumstances) -> Verdict
         conservation: None,
         temperature: None,
         pressure: None,
+        stress: Vec::new(),
         potential_energy: None,
         volume: None,
         equipartition: Vec::new(),
@@ -94,7 +98,8 @@ pub fn judge(recorder: &Recorder, system: &System, c: &Circumstances) -> Verdict
     }
     conservation(&mut v, recorder, c);
     let conserved = v.conservation.iter().flat_map(|x| [x.judgement, x.fluctuation_judgement]);
-    let means = v.temperature.iter().chain(&v.pressure).map(|x| x.judgement);
+    let stress = v.stress.iter().map(|x| &x.stress);
+    let means = v.temperature.iter().chain(&v.pressure).chain(stress).map(|x| x.judgement);
     let groups = v.equipartition.iter().map(|g| g.temperature.judgement);
     v.judgement = conserved.chain(means).chain(groups).fold(Judgement::NotJudged, Judgement::with);
     suspects(&mut v, recorder, c);
@@ -252,14 +257,34 @@ fn pressure(v: &mut Verdict, recorder: &Recorder, system: &System, c: &Circumsta
     }
     let unit = c.units.pressure();
     let p = measured(recorder.pressure.mean(SKIP), 1.0 / unit, c.units.pressure_label());
-    v.pressure = Some(match c.pressure {
-        Some(target) if target.is_constant() => {
-            let volume = recorder.volume.mean(SKIP).value;
-            let ideal = system.solver().units().len() as f64 * mean_kt(recorder) / volume / unit;
-            p.against(target.start / unit, 0.05 * ideal, 0.25 * ideal)
-        }
-        _ => p,
-    });
+    let volume = recorder.volume.mean(SKIP).value;
+    let ideal = system.solver().units().len() as f64 * mean_kt(recorder) / volume / unit;
+    // means in units of the report and of the sign of a stress, where that is asked for
+    let compare = |m: Measured, sign: f64, target: Option<Schedule>| match target.filter(|t| t.is_constant())
+    {
+        // no negative zero
+        Some(t) => m.against(sign * t.start / unit + 0.0, 0.05 * ideal, 0.25 * ideal),
+        None => m,
+    };
+    if let [HeldPressure { name: "P", target, .. }] = c.held[..] {
+        v.pressure = Some(compare(p, 1.0, target));
+        return;
+    }
+    v.pressure = Some(p);
+    for held in &c.held {
+        let parts = COMPONENTS.iter().zip(&recorder.tensor).filter(|(at, _)| held.weights[**at] != 0.0);
+        let parts: Vec<Mean> = parts.map(|(_, series)| series.mean(SKIP)).collect();
+        let over = |f: fn(&Mean) -> f64| parts.iter().map(f).sum::<f64>() / parts.len() as f64;
+        // the error of a mean of components is at most the mean of their errors
+        let mean = Mean {
+            value: -over(|m| m.value),
+            error: over(|m| m.error),
+            resolved: parts.iter().all(|m| m.resolved),
+            ..Mean::default()
+        };
+        let m = measured(mean, 1.0 / unit, c.units.pressure_label());
+        v.stress.push(Component { name: held.name, stress: compare(m, -1.0, held.target) });
+    }
 }
 
 /// Limits of the drift per dof in k_B T per reported drift time (ns, or τ).
@@ -331,7 +356,8 @@ fn suspects(v: &mut Verdict, recorder: &Recorder, c: &Circumstances) {
     let energy_fault =
         conserved.is_some_and(|x| x.judgement.is_fault() || x.fluctuation_judgement.is_fault());
     let large_step = ratio > 0.1;
-    let mean_fault = v.temperature.iter().chain(&v.pressure).any(|m| m.judgement.is_fault())
+    let stress = v.stress.iter().map(|x| &x.stress);
+    let mean_fault = v.temperature.iter().chain(&v.pressure).chain(stress).any(|m| m.judgement.is_fault())
         || v.equipartition.iter().any(|g| g.temperature.judgement.is_fault());
     let heats = conserved.is_some_and(|x| x.drift > 0.0);
     if (energy_fault || mean_fault) && large_step {

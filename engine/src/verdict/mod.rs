@@ -111,6 +111,15 @@ pub struct GroupTemperature {
     pub temperature: Measured,
 }
 
+/// A component of the stress that a barostat keeps.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Component {
+    /// `xx` to `xy`; `xx+yy` is the mean of the two.
+    pub name: &'static str,
+    /// Mean, positive under tension.
+    pub stress: Measured,
+}
+
 /// End of a minimisation.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Minimum {
@@ -214,6 +223,8 @@ pub struct Verdict {
     pub temperature: Option<Measured>,
     /// Pressure.
     pub pressure: Option<Measured>,
+    /// Components of the stress (positive under tension) that a barostat keeps apart.
+    pub stress: Vec<Component>,
     /// Potential energy per atom.
     pub potential_energy: Option<Measured>,
     /// Volume per atom, for periodic cells.

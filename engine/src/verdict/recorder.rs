@@ -6,6 +6,8 @@ use crate::{Archive, ArchiveError, Observer, Properties, System, parallel};
 
 /// Groups at most whose temperature is followed.
 const GROUPS: usize = 12;
+/// Components of a symmetric tensor in the order of their series.
+pub(super) const COMPONENTS: [(usize, usize); 6] = [(0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1)];
 
 /// A species or a named group whose temperature is followed.
 pub(super) struct Part<'a> {
@@ -89,6 +91,8 @@ pub struct Recorder {
     pub(super) kinetic: Series,
     pub(super) potential: Series,
     pub(super) pressure: Series,
+    /// Components xx, yy, zz, yz, xz, xy of the pressure.
+    pub(super) tensor: [Series; 6],
     pub(super) volume: Series,
     pub(super) groups: Vec<Series>,
 }
@@ -139,6 +143,11 @@ impl Recorder {
         if let Some(p) = frame.pressure().filter(|_| self.with_virial) {
             self.pressure.push(p);
         }
+        if let Some(p) = frame.pressure_tensor().filter(|_| self.with_virial) {
+            for (series, at) in self.tensor.iter_mut().zip(COMPONENTS) {
+                series.push(p[at]);
+            }
+        }
         let parts = parts(system);
         self.groups.resize_with(parts.len(), Series::default);
         for (series, part) in self.groups.iter_mut().zip(&parts) {
@@ -160,9 +169,9 @@ impl Recorder {
             return Err(ArchiveError::Invalid { section: "recorder".into() });
         }
         self.groups.resize_with(n as usize, Series::default);
-        let Self { conserved, kinetic, potential, pressure, volume, groups, .. } = self;
+        let Self { conserved, kinetic, potential, pressure, tensor, volume, groups, .. } = self;
         let fixed = [conserved, kinetic, potential, pressure, volume];
-        fixed.into_iter().chain(groups).try_for_each(|s| s.archive(archive))
+        fixed.into_iter().chain(tensor).chain(groups).try_for_each(|s| s.archive(archive))
     }
 }
 

@@ -100,12 +100,15 @@ impl fmt::Display for Verdict {
             let text = format!("{} kT{ratio}", digits(c.fluctuation_kt, 2));
             line(f, "fluctuation", &text, c.fluctuation_judgement)?;
         }
-        for (name, m) in [
-            ("temperature", &self.temperature),
-            ("pressure", &self.pressure),
-            ("energy", &self.potential_energy),
-            ("volume", &self.volume),
-        ] {
+        for (name, m) in [("temperature", &self.temperature), ("pressure", &self.pressure)] {
+            if let Some(m) = m {
+                mean_line(f, name, m)?;
+            }
+        }
+        for c in &self.stress {
+            mean_line(f, &format!("  stress {}", c.name), &c.stress)?;
+        }
+        for (name, m) in [("energy", &self.potential_energy), ("volume", &self.volume)] {
             if let Some(m) = m {
                 mean_line(f, name, m)?;
             }

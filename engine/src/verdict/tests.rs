@@ -1,5 +1,6 @@
 use super::report::with_error;
 use super::*;
+use crate::dynamics::{Axis, CellMode, HeldPressure, Target};
 use crate::minimize::{Goal, Point, Summary};
 use crate::observe::Frame;
 use crate::sampler::kinetic_energy;
@@ -175,10 +176,43 @@ fn wrong_temperatures_are_found() {
 fn a_wrong_pressure_is_found() {
     let run = Made::healthy();
     let ideal = 200.0 / 8000.0 * run.kt;
-    let v = run.verdict(|c| c.pressure = Some(Schedule::constant(ideal)));
+    let v = run.verdict(|c| c.held = pressed(ideal));
     assert_eq!(v.judgement, Judgement::Pass, "{v}");
-    let v = run.verdict(|c| c.pressure = Some(Schedule::constant(1.5 * ideal)));
+    let v = run.verdict(|c| c.held = pressed(1.5 * ideal));
     assert_eq!(v.pressure.as_ref().unwrap().judgement, Judgement::Fail, "{v}");
+}
+
+/// What an isotropic barostat keeps.
+fn pressed(p: f64) -> Vec<HeldPressure> {
+    CellMode::Isotropic.held(&[], &Target::pressure(Schedule::constant(p)))
+}
+
+#[test]
+fn components_are_compared_where_they_are_kept() {
+    let run = Made::healthy();
+    let ideal = 200.0 / 8000.0 * run.kt;
+    let kept = |mode: CellMode, fixed: &[Axis], p: f64| {
+        run.verdict(|c| c.held = mode.held(fixed, &Target::pressure(Schedule::constant(p))))
+    };
+    let v = kept(CellMode::Triclinic, &[], ideal);
+    assert_eq!(v.judgement, Judgement::Pass, "{v}");
+    let names: Vec<&str> = v.stress.iter().map(|s| s.name).collect();
+    assert_eq!(names, ["xx", "yy", "zz", "yz", "xz", "xy"]);
+    let bar = ideal / crate::units::BAR;
+    for s in &v.stress[..3] {
+        assert!((s.stress.mean + bar).abs() < 4.0 * s.stress.error && s.stress.error < 0.05 * bar, "{v}");
+        assert!((s.stress.target.unwrap() + bar).abs() < 1e-9 * bar);
+    }
+    assert!(v.stress[3..].iter().all(|s| s.stress.mean.abs() < 4.0 * s.stress.error), "{v}");
+    assert!(v.to_string().contains("  stress xx"), "{v}");
+    // the mean of two components is known better than one of them, and never taken for better than it is
+    let v = kept(CellMode::SemiIsotropic, &[], 1.5 * ideal);
+    assert_eq!(v.stress[0].name, "xx+yy");
+    assert!(v.stress.iter().all(|s| s.stress.judgement == Judgement::Fail), "{v}");
+    // a direction that nothing keeps is not compared, nor is the pressure that it is a part of
+    let v = kept(CellMode::Anisotropic, &[Axis::Z], ideal);
+    assert_eq!(v.stress.len(), 2);
+    assert!(v.pressure.unwrap().target.is_none());
 }
 
 #[test]
@@ -218,7 +252,7 @@ fn a_recorder_continues_with_the_same_bits() {
     let mut a = Archive::writer();
     straight.archive(&mut a).unwrap();
     let bytes = a.into_bytes();
-    assert!(bytes.len() < 8 * 1024 * 8);
+    assert!(bytes.len() < 14 * 1024 * 8);
     let mut resumed = Recorder::new(EVERY, Properties::all());
     resumed.archive(&mut Archive::reader(bytes)).unwrap();
     for r in [&mut straight, &mut resumed] {

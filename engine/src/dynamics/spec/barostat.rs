@@ -198,6 +198,17 @@ impl BarostatSpec {
         }
         .unwrap_or_default()
     }
+    /// Axes that keep their length.
+    pub fn fixed(&self) -> &[Axis] {
+        match self {
+            Self::CellRescale(s) => &s.fixed,
+            Self::Mtk(s) => &s.fixed,
+            Self::MonteCarlo(s) => &s.fixed,
+            Self::Berendsen(s) => &s.fixed,
+        }
+        .as_deref()
+        .unwrap_or(&[])
+    }
     /// Key of the variant.
     pub fn name(&self) -> &'static str {
         match self {

@@ -2,7 +2,7 @@
 use super::barostat::{self, MTK, Surroundings};
 use super::{BarostatSpec, Place, Ramp, RemoveMomentumSpec, StressSpec, ThermostatSpec};
 use super::{check_system, compose, time_step, time_step_warnings};
-use crate::dynamics::{Axis, CellMode};
+use crate::dynamics::{Axis, CellMode, HeldPressure};
 use crate::quantity::{Pressure, Quantity, Temperature, Time};
 use crate::sampler::MolecularDynamics;
 use crate::{Op, SpecError, Splitting, State, System, UnitSystem};
@@ -81,6 +81,15 @@ impl NptSpec {
         let core = self.barostat.build(&surroundings, center)?;
         Ok(around_core(dt, core, outside.map(|op| (op, place)), removal.map(|r| Box::new(r) as Box<dyn Op>)))
     }
+    /// The components of the pressure that are kept.
+    ///
+    /// # Errors
+    /// When neither or both of `pressure` and `stress` are given, or they do not fit the barostat.
+    pub fn held(&self) -> Result<Vec<HeldPressure>, SpecError> {
+        let mode = self.barostat.mode();
+        let target = barostat::target(self.pressure.as_ref(), self.stress.as_ref(), mode)?;
+        Ok(mode.held(self.barostat.fixed(), &target))
+    }
     /// What the user should know.
     pub fn warnings(&self, units: UnitSystem) -> Vec<String> {
         let mut warnings = time_step_warnings(self.timestep, units);
@@ -121,6 +130,15 @@ impl NphSpec {
         let surroundings = Surroundings { target, kt, dt, units };
         let core = barostat::isenthalpic(self.relaxation, mode, self.fixed.as_ref(), &surroundings)?;
         Ok(around_core(dt, core, None, removal.map(|r| Box::new(r) as Box<dyn Op>)))
+    }
+    /// The components of the pressure that are kept.
+    ///
+    /// # Errors
+    /// When neither or both of `pressure` and `stress` are given, or they do not fit the mode.
+    pub fn held(&self) -> Result<Vec<HeldPressure>, SpecError> {
+        let mode = self.mode.unwrap_or_default();
+        let target = barostat::target(self.pressure.as_ref(), self.stress.as_ref(), mode)?;
+        Ok(mode.held(self.fixed.as_deref().unwrap_or(&[]), &target))
     }
     /// What the user should know.
     pub fn warnings(&self, units: UnitSystem) -> Vec<String> {
