@@ -133,31 +133,56 @@ fn ctrl_c_writes_a_checkpoint_and_says_how_to_resume() {
 #[cfg(unix)]
 #[test]
 fn a_full_disk_stops_the_run_with_a_clear_error_and_a_usable_checkpoint() {
-    let folder = Folder::new("full");
-    let input = folder.write(
-        "full.toml",
-        &argon(
-            4000,
-            "2 fs",
-            "trajectory = { file = \"a.extxyz\", every = 5 }\ncheckpoint = { every_steps = 50 }",
-        ),
-    );
-    let (whole, out) = (folder.path("whole"), folder.path("out"));
-    run(&input, &whole, 1);
-    // files of at most 2 MB; the signal that goes with it is ignored, so that writes fail as on a full disk
-    let program = env!("CARGO_BIN_EXE_caloron");
-    let script = format!(
-        "trap '' XFSZ; ulimit -f 4000; exec {program} run --quiet --out {} {}",
-        out.display(),
-        input.display()
-    );
-    let output = Command::new("sh").args(["-c", &script]).output().unwrap();
-    let text = stderr(&output);
-    assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains("a.extxyz") && text.contains("caloron resume"), "{text}");
-    let resumed = caloron().args(["resume", "--quiet"]).arg(&out).output().unwrap();
-    assert!(resumed.status.success(), "{}", stderr(&resumed));
-    support::assert_same_files(&whole, &out, &["a.extxyz"], "full disk");
+    // files of at most so many blocks of 512 bytes: a trajectory that fails while a checkpoint is made, one that fails when its
+    // buffer is full, after a file that has the frame already, and a table
+    let often = "trajectory = { file = \"a.extxyz\", every = 5 }\ncheckpoint = { every_steps = 50 }";
+    let seldom = "thermo = { file = \"t.csv\", every = 5 }\ntrajectory = [{ file = \"b.xtc\", every = 5 }, { file = \"a.extxyz\", every = 5 }]";
+    let table = "thermo = { file = \"t.csv\", every = 1 }";
+    for (output, limit, files) in [
+        (often, 4000, &["a.extxyz"][..]),
+        (seldom, 4000, &["a.extxyz", "b.xtc", "t.csv"]),
+        (table, 300, &["t.csv"]),
+    ] {
+        let folder = Folder::new(&format!("full-{limit}-{}", files.len()));
+        let input = folder.write("full.toml", &argon(4000, "2 fs", output));
+        let (whole, out) = (folder.path("whole"), folder.path("out"));
+        run(&input, &whole, 1);
+        // the signal that goes with the limit is ignored, so that writes fail as on a full disk
+        let program = env!("CARGO_BIN_EXE_caloron");
+        let script = format!(
+            "trap '' XFSZ; ulimit -f {limit}; exec {program} run --quiet --out {} {}",
+            out.display(),
+            input.display()
+        );
+        let result = Command::new("sh").args(["-c", &script]).output().unwrap();
+        let text = stderr(&result);
+        assert_eq!(result.status.code(), Some(1), "{text}");
+        let named = files.iter().any(|f| text.contains(f));
+        assert!(named && text.contains("caloron resume"), "{text}");
+        // the step at which it failed was saved, and the message says so
+        let names = std::fs::read_dir(&out).unwrap().flatten().map(|e| e.file_name().into_string().unwrap());
+        let newest = names.filter(|n| n.ends_with(".checkpoint")).max().unwrap();
+        let step: u64 = newest.trim_start_matches("step-").trim_end_matches(".checkpoint").parse().unwrap();
+        assert!(
+            step > 0 && text.contains(&format!("checkpoint of step {step} is usable")),
+            "{newest}: {text}"
+        );
+        assert!(!text.contains("computed again"), "{text}");
+        // there is still no room: nothing is lost by trying
+        let script = script.replace("run --quiet --out", "resume --quiet");
+        let script = script.trim_end_matches(&input.display().to_string());
+        let again = Command::new("sh").args(["-c", script]).output().unwrap();
+        assert_eq!(again.status.code(), Some(1), "{}", stderr(&again));
+        let resumed = caloron().args(["resume", "--quiet"]).arg(&out).output().unwrap();
+        assert!(resumed.status.success(), "{}", stderr(&resumed));
+        support::assert_same_files(&whole, &out, files, "full disk");
+        // the statistics saw every frame once
+        let verdict = |folder: &std::path::Path| {
+            let text = std::fs::read_to_string(folder.join("verdict.json")).unwrap();
+            text.lines().take_while(|l| !l.contains("\"rate\"")).map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(verdict(&whole), verdict(&out));
+    }
 }
 
 #[test]

@@ -141,6 +141,15 @@ impl Archive {
         values.resize(n, 0);
         values.iter_mut().try_for_each(|x| self.u64(x))
     }
+    /// A growing list of bytes.
+    ///
+    /// # Errors
+    /// See [`Archive::u64`].
+    pub fn bytes(&mut self, values: &mut Vec<u8>) -> Result<(), ArchiveError> {
+        let n = self.length(values.len(), 1)?;
+        values.resize(n, 0);
+        self.raw(values)
+    }
     /// A text.
     ///
     /// # Errors

@@ -101,6 +101,18 @@ impl Simulation {
         self.guard(stage)?;
         Ok(flow)
     }
+    /// Shows the state to the observers that are due at its step, as [`Simulation::step`] does: for a run that was stopped
+    /// between the two.
+    ///
+    /// # Errors
+    /// When the evaluation or an observer fails.
+    pub fn show_again(
+        &mut self,
+        stage: &mut Stage,
+        observers: &mut [&mut dyn Observer],
+    ) -> Result<Flow, EngineError> {
+        self.show(stage, observers, Showing::Due)
+    }
     /// Shows the state after the last step of a stage to all of some observers, whether they are due or not.
     ///
     /// # Errors

@@ -29,6 +29,14 @@ pub trait Writer {
     /// # Errors
     /// A failing disk.
     fn sync(&mut self) -> Result<Position, IoError>;
+    /// Where the file stands with what is still in memory.
+    fn position(&self) -> Position;
+    /// The end of the file that is still in memory, after bringing what was written of it onto the disk: what is left to
+    /// save of a file that cannot grow.
+    ///
+    /// # Errors
+    /// A failing disk.
+    fn unwritten(&mut self) -> Result<&[u8], IoError>;
 }
 
 /// How far a file is written: what a checkpoint remembers of it.

@@ -119,10 +119,20 @@ impl FileWriter {
         }
     }
     fn flush(&mut self) -> Result<(), Fault> {
-        self.file.write_all(&self.buffer).map_err(|e| Fault::io("writing", e))?;
-        self.written += self.buffer.len() as u64;
-        self.buffer.clear();
-        Ok(())
+        // where the last attempt failed, it may stand elsewhere
+        self.file.seek(SeekFrom::Start(self.written)).map_err(|e| Fault::io("seeking", e))?;
+        let result = self.file.write_all(&self.buffer);
+        // a full disk takes the first part
+        let done = match &result {
+            Ok(()) => self.buffer.len(),
+            Err(_) => {
+                let at = self.file.stream_position().map_err(|e| Fault::io("seeking", e))?;
+                (at.saturating_sub(self.written) as usize).min(self.buffer.len())
+            }
+        };
+        self.written += done as u64;
+        self.buffer.drain(..done);
+        result.map_err(|e| Fault::io("writing", e))
     }
     fn patch(&mut self) -> Result<(), Fault> {
         if self.frames == 0 || !self.dirty {
@@ -166,6 +176,14 @@ impl Writer for FileWriter {
     }
     fn sync(&mut self) -> Result<Position, IoError> {
         self.settle().map_err(|f| IoError::new(&self.path, Some(self.format), f))
+    }
+    fn position(&self) -> Position {
+        Position { frames: self.frames, bytes: self.written + self.buffer.len() as u64 }
+    }
+    fn unwritten(&mut self) -> Result<&[u8], IoError> {
+        let synced = self.file.sync_all().map_err(|e| Fault::io("syncing to disk", e));
+        synced.map_err(|f| IoError::new(&self.path, Some(self.format), f))?;
+        Ok(&self.buffer)
     }
 }
 

@@ -90,6 +90,25 @@ impl Store {
         Ok(path)
     }
 
+    /// The same where there may be no room: if it fails, it is tried once more without the older checkpoints, of which the newest
+    /// stays in any case.
+    ///
+    /// # Errors
+    /// When the file cannot be written; the newest checkpoint is untouched.
+    pub fn save_instead(&self, step: u64, payload: &[u8]) -> Result<PathBuf, CheckpointError> {
+        self.save(step, payload).or_else(|e| {
+            let older: Vec<_> = self.list()?.into_iter().skip(1).collect();
+            if older.is_empty() {
+                return Err(e);
+            }
+            for (_, old) in older {
+                let failed = |source| CheckpointError::Io { action: "removing", path: old.clone(), source };
+                fs::remove_file(&old).map_err(failed)?;
+            }
+            self.save(step, payload)
+        })
+    }
+
     /// Step and file of every checkpoint, the newest first.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 mod checkpoint;
 mod directory;
 mod guard;
+mod place;
 mod report;
 mod session;
 mod signals;

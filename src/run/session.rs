@@ -2,6 +2,7 @@
 use super::checkpoint::{CheckpointError, Store};
 use super::directory::{self, Lock, Record};
 use super::guard::{Guard, OutsideDomain};
+use super::place::Rescue;
 use super::report::Report;
 use super::stage::StageRun;
 use super::terminal::Terminal;
@@ -29,6 +30,8 @@ pub struct Session {
     checkpoint_every: Duration,
     checkpoint_steps: Option<u64>,
     last_checkpoint: Instant,
+    /// True when a file could not be written after the present step: its frame is still to be shown.
+    unseen: bool,
     /// Held while the run goes.
     _lock: Lock,
 }
@@ -165,6 +168,7 @@ impl Session {
             checkpoint_every: plan.output.checkpoint_every,
             checkpoint_steps: plan.output.checkpoint_steps,
             last_checkpoint: Instant::now(),
+            unseen: false,
             simulation,
             stages: plan.stages.into_iter().map(StageRun::from).collect(),
             units: plan.units,
@@ -235,6 +239,11 @@ impl Session {
             opened.map_err(|e| self.failure(&e))?;
         }
         let mut flow = Flow::Continue;
+        if std::mem::take(&mut self.unseen) {
+            let shown = self.simulation.show_again(&mut self.stages[k].stage, &mut self.outputs.observers());
+            self.outputs.warn();
+            flow = shown.map_err(|e| self.failed_step(&e))?;
+        }
         // a minimisation that ended before a restart has no further step
         let ended =
             |s: &StageRun| s.stage.sampler.minimization().is_some_and(|m| m.outcome != Outcome::Running);
@@ -244,7 +253,7 @@ impl Session {
         {
             let step = self.simulation.step(&mut self.stages[k].stage, &mut self.outputs.observers());
             self.outputs.warn();
-            flow = step.map_err(|e| self.failure(&e))?;
+            flow = step.map_err(|e| self.failed_step(&e))?;
             self.outputs.terminal.tick(&self.simulation);
             let stop = signals::stop_requested();
             if stop || self.checkpoint_due() {
@@ -270,19 +279,65 @@ impl Session {
     /// Brings all files to disk and writes a checkpoint that goes with them.
     fn checkpoint(&mut self) -> Result<(), Failure> {
         let mut archive = Archive::writer();
-        let resume =
-            format!("`caloron resume {}` continues from the checkpoint before", self.directory.display());
-        self.archive(&mut archive).map_err(|e| Failure::other(chain(e.as_ref())).hint(resume.clone()))?;
-        self.store
-            .save(self.simulation.state.step, &archive.into_bytes())
-            .map_err(|e| Failure::other(chain(&e)).hint(resume))?;
+        let saved = self.archive(&mut archive).map_err(|e| chain(e.as_ref())).and_then(|()| {
+            let saved = self.store.save(self.simulation.state.step, &archive.into_bytes());
+            saved.map_err(|e| chain(&e))
+        });
+        if let Err(message) = saved {
+            self.rescue(None);
+            return Err(Failure::other(message).hint(self.usable()));
+        }
         self.last_checkpoint = Instant::now();
         Ok(())
+    }
+
+    /// Tries to save the present step although an output file cannot be written: what could not be written goes into the
+    /// checkpoint. `again` is the step whose frame not all files have.
+    fn rescue(&mut self, again: Option<u64>) {
+        self.set_rescue(Some(Rescue { again }));
+        self.unseen = again.is_some();
+        let mut archive = Archive::writer();
+        let archived = self.archive(&mut archive).map_err(|e| chain(e.as_ref()));
+        let step = self.simulation.state.step;
+        let saved = archived
+            .and_then(|()| self.store.save_instead(step, &archive.into_bytes()).map_err(|e| chain(&e)));
+        if let Err(message) = saved {
+            eprintln!("warning: step {step} could not be saved: {message}");
+        }
+        self.unseen = false;
+        self.set_rescue(None);
+    }
+    fn set_rescue(&mut self, rescue: Option<Rescue>) {
+        let Outputs { thermo, trajectories, .. } = &mut self.outputs;
+        trajectories.set_rescue(rescue);
+        thermo.iter_mut().for_each(|t| t.set_rescue(rescue));
+    }
+
+    /// Which checkpoint a run that failed goes on from, and how.
+    fn usable(&self) -> String {
+        let newest = self.store.list().ok().and_then(|all| all.into_iter().next());
+        let Some((step, _)) = newest else { return "there is no checkpoint: start the run anew".to_owned() };
+        let shown = self.directory.display();
+        let lost = self.simulation.state.step.saturating_sub(step);
+        let again = if lost == 0 { String::new() } else { format!("; {lost} steps are computed again") };
+        format!("the checkpoint of step {step} is usable: `caloron resume {shown}` continues from it{again}")
+    }
+
+    /// A step failed. If it is complete and only a file could not be written, it is saved.
+    fn failed_step(&mut self, error: &EngineError) -> Failure {
+        // the table and the trajectories come first: the other observers have not seen the frame yet
+        if let EngineError::Observer { step, name, .. } = error
+            && matches!(name.as_str(), "thermo" | "trajectory")
+        {
+            self.rescue(Some(*step));
+        }
+        self.failure(error)
     }
 
     /// Saves or restores everything the rest of the run depends on.
     fn archive(&mut self, archive: &mut Archive) -> Result<(), BoxError> {
         archive.section("caloron run")?;
+        archive.bool(&mut self.unseen)?;
         self.simulation.archive(archive)?;
         if let Some(plan) = self.stages.get_mut(self.simulation.stage) {
             archive.section(&plan.stage.name)?;
@@ -312,10 +367,7 @@ impl Session {
                 ));
         }
         let EngineError::Diverged { cause, .. } = error else {
-            return simulation_failure(error).hint(format!(
-                "`caloron resume {}` continues from the newest checkpoint",
-                self.directory.display()
-            ));
+            return simulation_failure(error).hint(self.usable());
         };
         let dt = self.stages[self.simulation.stage].stage.sampler.time_step();
         let Simulation { system, state, evaluator, .. } = &mut self.simulation;

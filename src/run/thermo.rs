@@ -1,4 +1,5 @@
 //! The thermo table: one CSV line of totals at regular steps.
+use super::place::{Place, Rescue};
 use crate::input::ThermoColumn as Column;
 use caloron_engine::error::BoxError;
 use caloron_engine::units::{ATOMIC_MASS, UnitSystem};
@@ -92,6 +93,9 @@ pub struct Thermo {
     columns: Vec<Column>,
     units: UnitSystem,
     line: String,
+    /// Step of the last line, and the length of the file before it.
+    last: Option<(u64, u64)>,
+    rescue: Option<Rescue>,
 }
 
 impl Thermo {
@@ -118,11 +122,32 @@ impl Thermo {
         let file = BufWriter::new(file);
         let (path, columns) = (path.to_owned(), columns.to_vec());
         let interval = Interval { every, origin: 0 };
-        Self { path, file, interval, usual: every, columns, units, line: String::new() }
+        let line = String::new();
+        Self { path, file, interval, usual: every, columns, units, line, last: None, rescue: None }
     }
     /// A stage begins at step `origin`: uses another interval during it (0: no lines), or the usual one again.
     pub fn set_stage(&mut self, every: Option<u64>, origin: u64) {
         self.interval = Interval { every: every.unwrap_or(self.usual), origin };
+    }
+    /// From now on, or no longer, nothing is written and checkpoints hold what is in memory.
+    pub fn set_rescue(&mut self, rescue: Option<Rescue>) {
+        self.rescue = rescue;
+    }
+    /// Length with what is still in memory.
+    fn length(&mut self) -> io::Result<u64> {
+        Ok(self.file.get_mut().stream_position()? + self.file.buffer().len() as u64)
+    }
+    fn place(&mut self) -> io::Result<Place> {
+        let Some(rescue) = self.rescue else {
+            return Ok(Place { bytes: self.sync()?, ..Place::default() });
+        };
+        self.file.get_ref().sync_all()?;
+        let all = self.length()?;
+        let length = match self.last {
+            Some((step, before)) if rescue.again == Some(step) => before,
+            _ => all,
+        };
+        Ok(Place::within(0, length, all, self.file.buffer()))
     }
     fn sync(&mut self) -> io::Result<u64> {
         self.file.flush()?;
@@ -171,15 +196,18 @@ impl Observer for Thermo {
         }
         self.line.pop();
         self.line.push('\n');
+        self.last = Some((frame.state.step, self.length().map_err(|e| at(&self.path, e))?));
         self.file.write_all(self.line.as_bytes()).map_err(|e| at(&self.path, e))?;
         Ok(Flow::Continue)
     }
     fn archive(&mut self, archive: &mut Archive) -> Result<(), BoxError> {
         archive.section("thermo")?;
-        let mut length = if archive.is_reading() { 0 } else { self.sync().map_err(|e| at(&self.path, e))? };
-        archive.u64(&mut length)?;
+        let path = self.path.clone();
+        let failed = |e| at(&path, e);
+        let mut place = if archive.is_reading() { Place::default() } else { self.place().map_err(failed)? };
+        place.archive(archive)?;
         if archive.is_reading() {
-            self.cut(length).map_err(|e| at(&self.path, e))?;
+            place.complete(&path).and_then(|()| self.cut(place.length())).map_err(failed)?;
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! The trajectory: frames in any format at regular steps.
 use super::directory::Record;
+use super::place::{Place, Rescue};
 use crate::frames;
 use crate::input::TrajectoryPlan;
 use caloron_engine::error::BoxError;
@@ -17,6 +18,9 @@ pub struct Trajectory {
     interval: Interval,
     frame: caloron_io::Frame,
     writer: Option<Box<dyn Writer>>,
+    /// Step of the last frame, and where the file stood before it.
+    last: Option<(u64, Position)>,
+    rescue: Option<Rescue>,
 }
 
 impl Trajectory {
@@ -41,6 +45,8 @@ impl Trajectory {
             interval: Interval { every: plan.every, origin: 0 },
             frame,
             writer: None,
+            last: None,
+            rescue: None,
         }
     }
     /// Creates the file.
@@ -53,6 +59,19 @@ impl Trajectory {
     }
     fn sync(&mut self) -> Result<Position, BoxError> {
         Ok(self.writer.as_mut().ok_or(NOT_OPEN)?.sync()?)
+    }
+    fn place(&mut self) -> Result<Place, BoxError> {
+        let Some(rescue) = self.rescue else {
+            let Position { frames, bytes } = self.sync()?;
+            return Ok(Place { frames, bytes, ..Place::default() });
+        };
+        let writer = self.writer.as_mut().ok_or(NOT_OPEN)?;
+        let all = writer.position();
+        let at = match self.last {
+            Some((step, before)) if rescue.again == Some(step) => before,
+            _ => all,
+        };
+        Ok(Place::within(at.frames, at.bytes, all.bytes, writer.unwritten()?))
     }
 }
 
@@ -83,15 +102,18 @@ impl Observer for Trajectory {
             *stress = (w + w.transpose()) * (-0.5 / seen.state.cell().volume());
         }
         let writer = self.writer.as_mut().ok_or(NOT_OPEN)?;
+        self.last = Some((seen.state.step, writer.position()));
         writer.write(&self.frame)?;
         Ok(Flow::Continue)
     }
     fn archive(&mut self, archive: &mut Archive) -> Result<(), BoxError> {
         archive.section("trajectory")?;
-        let mut at = if archive.is_reading() { Position::default() } else { self.sync()? };
-        archive.u64(&mut at.frames)?;
-        archive.u64(&mut at.bytes)?;
+        let mut place = if archive.is_reading() { Place::default() } else { self.place()? };
+        place.archive(archive)?;
         if archive.is_reading() {
+            let failed = |e| format!("cannot write `{}`: {e}", self.path.display());
+            place.complete(&self.path).map_err(failed)?;
+            let at = Position { frames: place.frames, bytes: place.length() };
             self.writer = Some(caloron_io::resume(&self.path, self.plan.format, at, &self.options)?);
         }
         Ok(())
@@ -111,6 +133,10 @@ impl Trajectories {
         for t in &mut self.0 {
             t.interval = Interval { every: every.unwrap_or(t.plan.every), origin };
         }
+    }
+    /// From now on, or no longer, nothing is written and checkpoints hold what is in memory.
+    pub fn set_rescue(&mut self, rescue: Option<Rescue>) {
+        self.0.iter_mut().for_each(|t| t.rescue = rescue);
     }
     /// What writes the last frame of a stage where the interval does not fall on it; `None` where it does for all files.
     pub fn closing(&mut self, step: u64) -> Option<Closing<'_>> {

@@ -348,6 +348,12 @@ impl Writer for ChemfilesWriter {
     fn sync(&mut self) -> Result<Position, IoError> {
         self.settle().map_err(|f| IoError::new(&self.path, Some(self.format), f))
     }
+    fn position(&self) -> Position {
+        Position { frames: self.frames, bytes: 0 }
+    }
+    fn unwritten(&mut self) -> Result<&[u8], IoError> {
+        Ok(&[])
+    }
 }
 
 fn to_chemfiles(frame: &Frame, charges: bool) -> Result<chemfiles::Frame, Fault> {
