@@ -208,6 +208,50 @@ fn a_trr_file_with_a_name_of_four_gigabytes_is_an_error() {
     std::fs::remove_dir_all(dir).unwrap();
 }
 
+/// chemfiles panicked on names that are no text, and took bytes for atoms.
+#[test]
+fn garbage_is_an_error_for_every_format_that_chemfiles_reads() {
+    let dir = directory("chemfiles");
+    let native: Vec<&str> = NATIVE.into_iter().chain(["inpcrd", "openmm-state"]).collect();
+    let foreign = Format::all().filter(|f| f.reads() && !native.contains(&f.name()));
+    let mut seed = 7u64;
+    for format in foreign {
+        for extension in format.extensions() {
+            let path = dir.join(format!("x.{extension}"));
+            for case in 0..4 {
+                let mut next = || {
+                    // the generator of Steele, Lea and Flood
+                    seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+                    let z = (seed ^ (seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+                    ((z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb) >> 32) as u8
+                };
+                let mut bytes: Vec<u8> = (0..100 << (case % 5)).map(|_| next()).collect();
+                if case % 2 == 1 {
+                    // lines, the first of which may be a number of atoms
+                    bytes.iter_mut().skip(40).step_by(81).for_each(|b| *b = b'\n');
+                    bytes.splice(..0, b"3 title\n".iter().copied());
+                }
+                std::fs::write(&path, &bytes).unwrap();
+                let read = || {
+                    let mut reader = open_as(&path, format)?;
+                    while reader.next_frame()?.is_some() {}
+                    Ok(())
+                };
+                match read() {
+                    Ok(()) => {}
+                    Err::<(), IoError>(e) => {
+                        assert!(e.to_string().contains(&format!("x.{extension}")), "{e}");
+                        assert_eq!(e.format, Some(format));
+                    }
+                }
+                let frames = caloron_io::read_all(&path).map(|f| f.len());
+                assert!(frames.is_err(), "{extension}, case {case}: {frames:?}");
+            }
+        }
+    }
+    std::fs::remove_dir_all(dir).unwrap();
+}
+
 #[test]
 #[ignore = "minutes"]
 fn many_damaged_and_random_files_are_errors_or_frames() {

@@ -211,6 +211,11 @@ fn from_chemfiles(raw: &chemfiles::Frame, format: Format) -> Result<Frame, Fault
     for i in 0..n {
         let atom = raw.atom(i);
         let (kind, name) = (atom.atomic_type().trim().to_owned(), atom.name().trim().to_owned());
+        // bytes of another format pass for names and numbers where columns are fixed
+        if let Some(bad) = [&kind, &name].into_iter().find(|s| !is_name(s)) {
+            let message = format!("atom {} has the name {bad:?}, which is no text", i + 1);
+            return Err(Fault::new(message).hint(format!("is this a {format} file?")));
+        }
         let known = [&kind, &name].into_iter().find(|s| elements::atomic_number(s).is_some());
         // the element column is in capitals; where it is empty chemfiles takes the name, of which the residue says what it means
         let meant = || match format.name() {
@@ -255,6 +260,11 @@ fn from_chemfiles(raw: &chemfiles::Frame, format: Format) -> Result<Frame, Fault
         frame.topology = Some(Box::new(Topology { bonds, ..Topology::default() }));
     }
     Ok(frame)
+}
+
+/// Whether a name, which may be empty, is printed without white space.
+fn is_name(text: &str) -> bool {
+    text.chars().all(|c| c.is_ascii_graphic())
 }
 
 /// Residue name, number and chain of each atom; empty where there is none.
