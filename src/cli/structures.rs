@@ -242,9 +242,7 @@ impl Results {
     /// When it cannot be written.
     pub(super) fn write(&mut self, frame: &Frame) -> Result<(), Failure> {
         let Some(file) = &mut self.file else { return Ok(()) };
-        file.write(frame, || {
-            Ok(self.origin.pairs(&self.structures).map_err(|e| Failure::input(e.message))?)
-        })
+        file.write(frame, || self.origin.pairs(&self.structures).map_err(|e| Failure::input(e.message)))
     }
     /// Ends the file as the work on the structures ended: what fails in a folder is named at the end, and the rest is complete.
     ///
