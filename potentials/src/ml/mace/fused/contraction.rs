@@ -1,12 +1,15 @@
-//! The symmetric contraction as sparse polynomials: every product of components is one multiplication of two that are
-//! there already, evaluated for a vector of channels at a time, and differentiated in reverse over the same list.
+//! The symmetric contraction as sparse polynomials, evaluated for a vector of channels at a time, and differentiated in reverse
+//! over the same lists.
+//!
+//! Every product of components is one multiplication of two that are there already. Most of them, those of the highest degree,
+//! belong to a single term of a result; they are taken together by a factor they share, v_a Σ_b c_b v_b, and never stored.
 use crate::ml::kernels::Aligned;
 use crate::ml::mace::model::Product;
 use crate::simd::{Real, Vector, VectorKernel};
 use std::collections::BTreeMap;
 
-/// Components of all results together.
-const RESULTS: usize = 49;
+/// Room for the components of all results together, 49 of them: a power of two, so that places are checked by a mask.
+const RESULTS: usize = 64;
 
 /// Multiplies rows of a block by a number for each node.
 pub fn scale_rows<T: Real>(x: &mut [T], rows: Rows, lmax: usize, stride: usize, factors: &[T]) {
@@ -20,17 +23,33 @@ pub fn scale_rows<T: Real>(x: &mut [T], rows: Rows, lmax: usize, stride: usize, 
     }
 }
 
+/// No first factor.
+const ONE: u16 = u16::MAX;
+
+/// Terms of one result that have a factor in common: c v_a v_b for several b.
+struct Run {
+    result: u8,
+    /// The factor in common, or [`ONE`].
+    a: u16,
+    /// The other factors: `partners[first..end]`.
+    first: u32,
+    end: u32,
+}
+
 /// Polynomials for all degrees of a layer.
+///
+/// Values that are needed more than once are the variables and the products that are factors of others; a product that is no
+/// factor is never stored, only added to its result.
 pub struct Polynomials<T: Real> {
     /// Number of variables.
     variables: usize,
-    /// Factors of every node beyond the variables.
+    /// Factors of every value beyond the variables.
     factors: Vec<[u16; 2]>,
-    /// Terms of node k: `terms[first[k]..first[k + 1]]`.
-    first: Vec<u32>,
-    /// Which result each term adds to.
-    terms: Vec<u8>,
-    /// By species: (vector of channels, term, lane), in the order in which they are read.
+    /// Terms.
+    runs: Vec<Run>,
+    /// The factor of each term that is not that of its run.
+    partners: Vec<u16>,
+    /// By species: (vector of channels, term, lane).
     coefficients: Vec<Aligned<T>>,
     /// Number of results.
     results: usize,
@@ -98,19 +117,45 @@ impl<T: Real> Polynomials<T> {
             }
             base += 2 * product.l + 1;
         }
-        let nodes = variables + factors.len();
-        let mut first = vec![0u32; nodes + 1];
-        let mut terms = Vec::with_capacity(map.len());
-        for (node, result) in map.keys() {
-            first[usize::from(*node) + 1] += 1;
-            terms.push(*result);
+        // products that are factors of others come first and keep their order
+        let mut place = vec![ONE; variables + factors.len()];
+        for f in factors.iter().flatten() {
+            place[usize::from(*f)] = 0;
         }
-        for k in 0..nodes {
-            first[k + 1] += first[k];
+        for (k, place) in place[..variables].iter_mut().enumerate() {
+            *place = k as u16;
         }
+        let mut kept = Vec::new();
+        for (k, [a, b]) in factors.iter().enumerate() {
+            if place[variables + k] != ONE {
+                place[variables + k] = (variables + kept.len()) as u16;
+                kept.push([place[usize::from(*a)], place[usize::from(*b)]]);
+            }
+        }
+        // (result, common factor, other factor) -> what the coefficient is made of
+        let mut terms: Vec<([u16; 3], Parts)> = map
+            .into_iter()
+            .map(|((node, result), parts)| {
+                let pair = match place[usize::from(node)] {
+                    ONE => factors[usize::from(node) - variables].map(|f| place[usize::from(f)]),
+                    kept => [ONE, kept],
+                };
+                let [a, b] = if pair[0] == ONE { pair } else { [pair[0].min(pair[1]), pair[0].max(pair[1])] };
+                ([u16::from(result), a, b], parts)
+            })
+            .collect();
+        terms.sort_by_key(|(key, _)| *key);
+        let mut runs: Vec<Run> = Vec::new();
+        for (k, ([result, a, _], _)) in terms.iter().enumerate() {
+            match runs.last_mut().filter(|r| u16::from(r.result) == *result && r.a == *a) {
+                Some(run) => run.end += 1,
+                None => runs.push(Run { result: *result as u8, a: *a, first: k as u32, end: k as u32 + 1 }),
+            }
+        }
+        let partners = terms.iter().map(|([_, _, b], _)| *b).collect();
         let of = |&z: &usize| {
             let mut rows = Aligned::zeros(terms.len() * padded);
-            for (n, parts) in map.values().enumerate() {
+            for (n, (_, parts)) in terms.iter().enumerate() {
                 let mut sums = vec![0.0; channels];
                 for &(p, o, k, value) in parts {
                     let order = &products[p].orders[o];
@@ -126,7 +171,7 @@ impl<T: Real> Polynomials<T> {
             rows
         };
         let coefficients = species.iter().map(of).collect();
-        Self { variables, factors, first, terms, coefficients, results: base, channels: padded }
+        Self { variables, factors: kept, runs, partners, coefficients, results: base, channels: padded }
     }
     /// Numbers of scratch memory that a kernel needs.
     pub fn scratch(&self) -> usize {
@@ -223,16 +268,26 @@ impl<T: Real> VectorKernel<T> for Contraction<'_, T> {
                     }
                     let mut results = [zero; RESULTS];
                     let mut c =
-                        p.coefficients[usize::from(species)].as_ptr().add(chunk * p.terms.len() * lanes);
+                        p.coefficients[usize::from(species)].as_ptr().add(chunk * p.partners.len() * lanes);
+                    let value = |k: u16| V::load(values.add(usize::from(k) * lanes));
                     if self.a_bar.is_null() {
-                        for k in 0..nodes {
-                            let value = V::load(values.add(k * lanes));
-                            for t in *p.first.get_unchecked(k)..*p.first.get_unchecked(k + 1) {
-                                let r =
-                                    &mut results[usize::from(*p.terms.get_unchecked(t as usize)) % RESULTS];
-                                *r = V::load(c).mul_add(value, *r);
+                        for run in &p.runs {
+                            let partners = p.partners.get_unchecked(run.first as usize..run.end as usize);
+                            // two sums, so that one addition need not wait for the one before
+                            let (mut even, mut odd) = (zero, zero);
+                            let mut pairs = partners.chunks_exact(2);
+                            for pair in &mut pairs {
+                                even = V::load(c).mul_add(value(pair[0]), even);
+                                odd = V::load(c.add(lanes)).mul_add(value(pair[1]), odd);
+                                c = c.add(2 * lanes);
+                            }
+                            for b in pairs.remainder() {
+                                even = V::load(c).mul_add(value(*b), even);
                                 c = c.add(lanes);
                             }
+                            let sum = even + odd;
+                            let r = &mut results[usize::from(run.result) % RESULTS];
+                            *r = if run.a == ONE { *r + sum } else { sum.mul_add(value(run.a), *r) };
                         }
                         for r in 0..p.results {
                             results[r].store(self.b.add(at(self.b_rows, result_of[r])));
@@ -243,13 +298,23 @@ impl<T: Real> VectorKernel<T> for Contraction<'_, T> {
                         results[r] = V::load(self.b.add(at(self.b_rows, result_of[r])));
                     }
                     for k in 0..nodes {
+                        zero.store(bars.add(k * lanes));
+                    }
+                    for run in &p.runs {
+                        let partners = p.partners.get_unchecked(run.first as usize..run.end as usize);
+                        let r = results[usize::from(run.result) % RESULTS];
+                        let by = if run.a == ONE { r } else { r * value(run.a) };
                         let mut sum = zero;
-                        for t in *p.first.get_unchecked(k)..*p.first.get_unchecked(k + 1) {
-                            let r = results[usize::from(*p.terms.get_unchecked(t as usize)) % RESULTS];
-                            sum = V::load(c).mul_add(r, sum);
+                        for b in partners {
+                            let (coefficient, bar) = (V::load(c), bars.add(usize::from(*b) * lanes));
+                            coefficient.mul_add(by, V::load(bar)).store(bar);
+                            sum = coefficient.mul_add(value(*b), sum);
                             c = c.add(lanes);
                         }
-                        sum.store(bars.add(k * lanes));
+                        if run.a != ONE {
+                            let bar = bars.add(usize::from(run.a) * lanes);
+                            sum.mul_add(r, V::load(bar)).store(bar);
+                        }
                     }
                     for (k, [a, b]) in p.factors.iter().enumerate().rev() {
                         let bar = V::load(bars.add((p.variables + k) * lanes));
