@@ -37,6 +37,16 @@ impl Holds {
         time: false,
         provenance: false,
     };
+    pub(crate) const ALL: Self = Self {
+        frames: true,
+        names: true,
+        cell: true,
+        pbc: true,
+        velocities: true,
+        forces: true,
+        time: true,
+        provenance: true,
+    };
 }
 
 /// How a format is read.

@@ -16,16 +16,7 @@ pub(crate) const FORMATS: &[Info] = &[Info {
     extensions: &["extxyz", "xyz", "exyz"],
     file_names: &[],
     about: "extended XYZ, the native format; reads plain XYZ",
-    holds: Holds {
-        frames: true,
-        names: true,
-        cell: true,
-        pbc: true,
-        velocities: true,
-        forces: true,
-        time: true,
-        provenance: true,
-    },
+    holds: Holds::ALL,
     input: Input::Text(|_| Box::new(read::ExtXyz)),
     output: Output::Native(|options| Box::new(write::ExtXyz::new(options))),
 }];

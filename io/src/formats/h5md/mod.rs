@@ -26,16 +26,7 @@ pub(crate) const FORMATS: &[Info] = &[Info {
     extensions: &["h5md", "h5"],
     file_names: &[],
     about: "H5MD trajectory (HDF5)",
-    holds: Holds {
-        frames: true,
-        names: true,
-        cell: true,
-        pbc: true,
-        velocities: true,
-        forces: true,
-        time: true,
-        provenance: false,
-    },
+    holds: Holds { provenance: false, ..Holds::ALL },
     input: Input::File(open),
     output: Output::None,
 }];

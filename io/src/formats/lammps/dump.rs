@@ -18,16 +18,7 @@ pub(crate) const FORMATS: &[Info] = &[Info {
     extensions: &["lammpstrj", "dump"],
     file_names: &[],
     about: "LAMMPS text dump",
-    holds: Holds {
-        frames: true,
-        names: true,
-        cell: true,
-        pbc: true,
-        velocities: true,
-        forces: true,
-        time: true,
-        provenance: false,
-    },
+    holds: Holds { provenance: false, ..Holds::ALL },
     input: Input::Text(|options| Box::new(Reading { options: options.clone(), units: options.units })),
     output: Output::Native(|options| Box::new(Writing::new(options))),
 }];
