@@ -12,6 +12,17 @@ pub struct Rescue {
     pub again: Option<u64>,
 }
 
+impl Rescue {
+    /// Where a file ends that goes into the checkpoint: before its `last` frame, of which step and place are given, if that is taken
+    /// from it, else behind `all`.
+    pub fn end<T>(self, last: Option<(u64, T)>, all: T) -> T {
+        match last {
+            Some((step, before)) if self.again == Some(step) => before,
+            _ => all,
+        }
+    }
+}
+
 /// The place in a file: what stands on the disk, and what comes after it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place {

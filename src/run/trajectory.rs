@@ -67,10 +67,7 @@ impl Trajectory {
         };
         let writer = self.writer.as_mut().ok_or(NOT_OPEN)?;
         let all = writer.position();
-        let at = match self.last {
-            Some((step, before)) if rescue.again == Some(step) => before,
-            _ => all,
-        };
+        let at = rescue.end(self.last, all);
         Ok(Place::within(at.frames, at.bytes, all.bytes, writer.unwritten()?))
     }
 }
