@@ -40,6 +40,10 @@ pub type Vec3 = nalgebra::Vector3<f64>;
 /// A 3x3 matrix: cell (columns a, b, c), virial, strain.
 pub type Mat3 = nalgebra::Matrix3<f64>;
 
+/// Order of the six components of a symmetric tensor: row, column and name.
+pub const VOIGT: [(usize, usize, &str); 6] =
+    [(0, 0, "xx"), (1, 1, "yy"), (2, 2, "zz"), (1, 2, "yz"), (0, 2, "xz"), (0, 1, "xy")];
+
 pub use archive::{Archive, ArchiveError};
 pub use cell::{Cell, CellError};
 pub use constraints::Constraints;

@@ -2,6 +2,7 @@
 use super::stage::StageRun;
 use super::terminal::Terminal;
 use crate::Failure;
+use crate::input::Ensemble;
 use caloron_engine::error::BoxError;
 use caloron_engine::verdict::{Circumstances, Recorder, Thresholds, judge};
 use caloron_engine::{Archive, Flow, Frame, Observer, Properties, Simulation, UnitSystem};
@@ -48,8 +49,8 @@ impl Report {
         self.seconds_before + self.started.elapsed().as_secs_f64()
     }
     /// A stage begins at this step, or goes on after a restart.
-    pub fn set_origin(&mut self, step: u64) {
-        self.recorder.set_origin(step);
+    pub fn set_stage(&mut self, origin: u64, ensemble: &Ensemble) {
+        self.recorder.set_stage(origin, &ensemble.held);
     }
     /// Starts the clock of a stage.
     pub fn begin_stage(&mut self) {

@@ -224,7 +224,7 @@ impl Session {
             thermo.set_stage(plan.output.thermo_every, origin);
         }
         self.outputs.trajectories.set_stage(plan.output.trajectory_every, origin);
-        self.outputs.report.set_origin(origin);
+        self.outputs.report.set_stage(origin, &plan.ensemble);
         self.outputs.terminal.begin(plan, k, &self.simulation);
         if let Some(guard) = &mut self.outputs.guard {
             guard.begin_stage(plan.stage.sampler.time_step().is_some(), self.simulation.stage_step > 0);

@@ -4,7 +4,7 @@ use crate::input::ThermoColumn as Column;
 use caloron_engine::error::BoxError;
 use caloron_engine::units::{ATOMIC_MASS, UnitSystem};
 use caloron_engine::watch::{energy_spread, largest_force_spread};
-use caloron_engine::{Archive, Flow, Frame, Interval, Observer, Properties};
+use caloron_engine::{Archive, Flow, Frame, Interval, Observer, Properties, VOIGT};
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
@@ -12,10 +12,6 @@ use std::path::{Path, PathBuf};
 
 /// u/Å³ in g/cm³.
 const GRAM_PER_CM3: f64 = ATOMIC_MASS * 1e27;
-/// Order of the six components of a symmetric tensor.
-const VOIGT: [(usize, usize, &str); 6] =
-    [(0, 0, "xx"), (1, 1, "yy"), (2, 2, "zz"), (1, 2, "yz"), (0, 2, "xz"), (0, 1, "xy")];
-
 /// The headers of a column, with units, for example `time_ps`.
 fn headers(column: Column, units: UnitSystem) -> Vec<String> {
     let named = |name: &str, unit: &str| match units {
@@ -143,11 +139,7 @@ impl Thermo {
         };
         self.file.get_ref().sync_all()?;
         let all = self.length()?;
-        let length = match self.last {
-            Some((step, before)) if rescue.again == Some(step) => before,
-            _ => all,
-        };
-        Ok(Place::within(0, length, all, self.file.buffer()))
+        Ok(Place::within(0, rescue.end(self.last, all), all, self.file.buffer()))
     }
     fn sync(&mut self) -> io::Result<u64> {
         self.file.flush()?;

@@ -1,5 +1,5 @@
 //! Which deformations of the cell are free, and the stress it is held against.
-use crate::{Cell, Mat3, Schedule};
+use crate::{Cell, Mat3, Schedule, VOIGT};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -63,13 +63,22 @@ impl CellMode {
 /// A component of the pressure that a barostat keeps: tr(W P) for the pressure tensor P and weights W.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeldPressure {
-    /// `P` for the pressure itself; else the indices of the component, `xx` to `xy`, or `xx+yy` for the mean of two.
+    /// [`HeldPressure::WHOLE`] for the pressure itself; else the indices of the component, `xx` to `xy`, or `xx+yy` for the mean of two.
     pub name: &'static str,
     /// Weights W, symmetric.
     pub weights: Mat3,
     /// What it is kept at, eV/Å³; `None` where the mean is only near to it: components of a tension other than a pressure,
     /// which is true for the cell of the start alone (see [`external_energy`]).
     pub target: Option<Schedule>,
+}
+
+impl HeldPressure {
+    /// Name of the pressure itself.
+    pub const WHOLE: &str = "P";
+    /// True for components that are kept apart.
+    pub fn is_apart(held: &[Self]) -> bool {
+        held.iter().any(|h| h.name != Self::WHOLE)
+    }
 }
 
 impl CellMode {
@@ -80,16 +89,11 @@ impl CellMode {
         let hydrostatic = same(&start) && same(&end);
         let component = |e: Mat3| {
             let weights = e / e.sum();
-            let name = match (self, [e[(0, 0)], e[(1, 1)], e[(2, 2)], e[(1, 2)], e[(0, 2)]].map(|x| x != 0.0))
-            {
-                (Self::Isotropic, _) => "P",
-                (_, [true, true, ..]) => "xx+yy",
-                (_, [true, ..]) => "xx",
-                (_, [_, true, ..]) => "yy",
-                (_, [_, _, true, ..]) => "zz",
-                (_, [_, _, _, true, _]) => "yz",
-                (_, [.., true]) => "xz",
-                _ => "xy",
+            let mut parts = VOIGT.into_iter().filter(|(a, b, _)| e[(*a, *b)] != 0.0).map(|c| c.2);
+            let name = match (self, parts.next(), parts.next()) {
+                (Self::Isotropic, ..) => HeldPressure::WHOLE,
+                (_, Some(name), None) => name,
+                _ => "xx+yy",
             };
             let at = |s: &Mat3| (weights * s).trace();
             let target = hydrostatic.then(|| Schedule { start: at(&start), end: at(&end) });

@@ -1,12 +1,12 @@
 //! Compares what was recorded with what was asked.
-use super::recorder::{COMPONENTS, Members, Recorder, parts};
+use super::recorder::{Members, Recorder, parts};
 use super::{
     Cause, Component, Conservation, GroupTemperature, Judgement, Measured, Minimum, Rate, Suspect, Verdict,
 };
 use crate::dynamics::HeldPressure;
 use crate::minimize::{Outcome, Summary};
 use crate::statistics::Mean;
-use crate::{Schedule, System, UnitSystem};
+use crate::{Schedule, System, UnitSystem, VOIGT};
 
 /// What a stage was, as far as its verdict depends on it.
 #[derive(Clone, Debug, Default)]
@@ -98,8 +98,7 @@ pub fn judge(recorder: &Recorder, system: &System, c: &Circumstances) -> Verdict
     }
     conservation(&mut v, recorder, c);
     let conserved = v.conservation.iter().flat_map(|x| [x.judgement, x.fluctuation_judgement]);
-    let stress = v.stress.iter().map(|x| &x.stress);
-    let means = v.temperature.iter().chain(&v.pressure).chain(stress).map(|x| x.judgement);
+    let means = v.means().map(|x| x.judgement);
     let groups = v.equipartition.iter().map(|g| g.temperature.judgement);
     v.judgement = conserved.chain(means).chain(groups).fold(Judgement::NotJudged, Judgement::with);
     suspects(&mut v, recorder, c);
@@ -158,6 +157,14 @@ fn measured(mean: Mean, scale: f64, unit: impl Into<String>) -> Measured {
         z: None,
         unit: unit.into(),
         judgement: Judgement::NotJudged,
+    }
+}
+
+impl Verdict {
+    /// Means of the whole system that have a target.
+    fn means(&self) -> impl Iterator<Item = &Measured> {
+        let stress = self.stress.iter().map(|x| &x.stress);
+        self.temperature.iter().chain(&self.pressure).chain(stress)
     }
 }
 
@@ -266,13 +273,13 @@ fn pressure(v: &mut Verdict, recorder: &Recorder, system: &System, c: &Circumsta
         Some(t) => m.against(sign * t.start / unit + 0.0, 0.05 * ideal, 0.25 * ideal),
         None => m,
     };
-    if let [HeldPressure { name: "P", target, .. }] = c.held[..] {
-        v.pressure = Some(compare(p, 1.0, target));
+    if !HeldPressure::is_apart(&c.held) {
+        v.pressure = Some(compare(p, 1.0, c.held.first().and_then(|h| h.target)));
         return;
     }
     v.pressure = Some(p);
     for held in &c.held {
-        let parts = COMPONENTS.iter().zip(&recorder.tensor).filter(|(at, _)| held.weights[**at] != 0.0);
+        let parts = VOIGT.iter().zip(&recorder.tensor).filter(|((a, b, _), _)| held.weights[(*a, *b)] != 0.0);
         let parts: Vec<Mean> = parts.map(|(_, series)| series.mean(SKIP)).collect();
         let over = |f: fn(&Mean) -> f64| parts.iter().map(f).sum::<f64>() / parts.len() as f64;
         // the error of a mean of components is at most the mean of their errors
@@ -350,15 +357,14 @@ fn suspects(v: &mut Verdict, recorder: &Recorder, c: &Circumstances) {
     let units = c.units;
     let step = c.time_step.map(|dt| format!("{:.4} {}", dt / units.time(), units.time_label()));
     let step = step.unwrap_or_else(|| "a step".into());
+    let mean_fault = v.means().any(|m| m.judgement.is_fault())
+        || v.equipartition.iter().any(|g| g.temperature.judgement.is_fault());
     let mut add = |cause, reason: String| v.suspects.push(Suspect { cause, reason });
     let conserved = v.conservation.as_ref();
     let ratio = conserved.and_then(|x| x.fluctuation_ratio).unwrap_or(0.0);
     let energy_fault =
         conserved.is_some_and(|x| x.judgement.is_fault() || x.fluctuation_judgement.is_fault());
     let large_step = ratio > 0.1;
-    let stress = v.stress.iter().map(|x| &x.stress);
-    let mean_fault = v.temperature.iter().chain(&v.pressure).chain(stress).any(|m| m.judgement.is_fault())
-        || v.equipartition.iter().any(|g| g.temperature.judgement.is_fault());
     let heats = conserved.is_some_and(|x| x.drift > 0.0);
     if (energy_fault || mean_fault) && large_step {
         // errors of second order: the ratio falls with the square of the step

@@ -1,13 +1,12 @@
 //! Samples a stage in bounded memory.
+use crate::dynamics::HeldPressure;
 use crate::error::BoxError;
 use crate::observe::{Flow, Frame, Interval};
 use crate::statistics::Series;
-use crate::{Archive, ArchiveError, Observer, Properties, System, parallel};
+use crate::{Archive, ArchiveError, Observer, Properties, System, VOIGT, parallel};
 
 /// Groups at most whose temperature is followed.
 const GROUPS: usize = 12;
-/// Components of a symmetric tensor in the order of their series.
-pub(super) const COMPONENTS: [(usize, usize); 6] = [(0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1)];
 
 /// A species or a named group whose temperature is followed.
 pub(super) struct Part<'a> {
@@ -85,13 +84,15 @@ pub(super) fn parts(system: &System) -> Vec<Part<'_>> {
 pub struct Recorder {
     interval: Interval,
     with_virial: bool,
+    /// Whether the stage keeps components of the pressure apart.
+    with_components: bool,
     pub(super) steps: u64,
     pub(super) degrees_of_freedom: f64,
     pub(super) conserved: Series,
     pub(super) kinetic: Series,
     pub(super) potential: Series,
     pub(super) pressure: Series,
-    /// Components xx, yy, zz, yz, xz, xy of the pressure.
+    /// Components of the pressure in the order of [`VOIGT`], where they are kept apart.
     pub(super) tensor: [Series; 6],
     pub(super) volume: Series,
     pub(super) groups: Vec<Series>,
@@ -109,9 +110,10 @@ impl Recorder {
     pub fn every(&self) -> u64 {
         self.interval.every
     }
-    /// A stage begins at this step, or goes on after a restart.
-    pub fn set_origin(&mut self, step: u64) {
-        self.interval.origin = step;
+    /// A stage begins at this step, or goes on after a restart; `held` is what its barostat keeps.
+    pub fn set_stage(&mut self, origin: u64, held: &[HeldPressure]) {
+        self.interval.origin = origin;
+        self.with_components = HeldPressure::is_apart(held);
     }
     /// Samples of the present stage.
     pub fn samples(&self) -> u64 {
@@ -119,7 +121,8 @@ impl Recorder {
     }
     /// Forgets everything: a new stage begins.
     pub fn clear(&mut self) {
-        *self = Self { interval: self.interval, with_virial: self.with_virial, ..Self::default() };
+        let Self { interval, with_virial, with_components, .. } = *self;
+        *self = Self { interval, with_virial, with_components, ..Self::default() };
     }
     /// Drift of the conserved quantity so far, eV per step, with its error; `None` without one or with too few samples.
     pub fn drift(&self) -> Option<(f64, f64)> {
@@ -143,9 +146,12 @@ impl Recorder {
         if let Some(p) = frame.pressure().filter(|_| self.with_virial) {
             self.pressure.push(p);
         }
-        if let Some(p) = frame.pressure_tensor().filter(|_| self.with_virial) {
-            for (series, at) in self.tensor.iter_mut().zip(COMPONENTS) {
-                series.push(p[at]);
+        if self.with_virial
+            && self.with_components
+            && let Some(p) = frame.pressure_tensor()
+        {
+            for (series, (a, b, _)) in self.tensor.iter_mut().zip(VOIGT) {
+                series.push(p[(a, b)]);
             }
         }
         let parts = parts(system);

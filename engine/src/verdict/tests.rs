@@ -80,10 +80,11 @@ impl Made {
         }
     }
     fn verdict(&self, change: impl Fn(&mut Circumstances)) -> Verdict {
-        let mut recorder = Recorder::new(EVERY, Properties::all());
-        self.record(&mut recorder, 0, self.samples);
         let mut c = self.circumstances();
         change(&mut c);
+        let mut recorder = Recorder::new(EVERY, Properties::all());
+        recorder.set_stage(0, &c.held);
+        self.record(&mut recorder, 0, self.samples);
         judge(&recorder, &Self::system(), &c)
     }
 }

@@ -43,7 +43,6 @@ fn every_stage_is_that_of_the_candle_module() {
     for name in ["o3_zbl", "so3_gauss_d2", "old_charged", "no_layers"] {
         let path = format!("{}/tests/data/tensornet/{name}.ckpt", env!("CARGO_MANIFEST_DIR"));
         let model = Model::new(&checkpoint::load(path).unwrap(), Units { energy: 1.0, length: 1.0 }).unwrap();
-        // lengths of the model that is in nm are those of atoms here
         let symbols = [0, 1, 2].map(|k| elements::symbol(model.elements[k]).unwrap());
         // lengths of the model that is in nm are those of atoms here
         let mut scene = Scene::new(&symbols, [3.9, 4.2, 4.4]);
