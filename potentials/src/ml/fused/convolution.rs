@@ -204,7 +204,10 @@ impl<T: Real> VectorKernel<T> for Backward<'_, T> {
             for (k, (target, h_rows)) in targets.iter_mut().zip(rows_of_chunks).enumerate() {
                 *target = Target { h_bar, h_rows: *h_rows, chunk: group * GROUP + k };
                 if !h_bar.is_null() {
-                    h_bar = h_bar.wrapping_add(self.h_count * h_rows * lanes);
+                    let len = self.h_count * h_rows * lanes;
+                    // SAFETY: there are that many rows for every vector of channels; cleared here, they are in the cache
+                    unsafe { std::slice::from_raw_parts_mut(h_bar, len) }.fill(T::default());
+                    h_bar = h_bar.wrapping_add(len);
                 }
             }
             let targets = &targets[..rows_of_chunks.len()];

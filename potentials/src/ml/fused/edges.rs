@@ -229,13 +229,13 @@ impl<T: Real> EdgeData<T> {
         &mut self,
         graph: &Graph,
         angular: &Angular,
-        slope_scale: f64,
+        (radial, mode): (&Radial<T>, Mode),
         energies: &mut [f64],
         pair: impl Fn(f64, [usize; 2]) -> (f64, f64) + Sync,
     ) {
         let lm = angular.len();
         let (energies, g) = (Shared(energies.as_mut_ptr()), Shared(self.g.as_mut_ptr()));
-        let (bars, width) = (&self.bar, edge_rows::<T>(lm));
+        let (bars, cells, width) = (&self.bar, &self.cell, edge_rows::<T>(lm));
         (0..graph.nodes().div_ceil(BLOCK)).into_par_iter().for_each(|b| {
             let (energies, g) = (&energies, &g);
             let (first, n) = nodes(b, graph);
@@ -252,7 +252,7 @@ impl<T: Real> EdgeData<T> {
                     let turn = angular.gradient(d, r, &components[..lm]);
                     let (u, slope) = pair(r, [k, graph.neighbors()[e] as usize]);
                     energy += u;
-                    let along = bar[0].to_f64() * slope_scale + slope;
+                    let along = bar[0].to_f64() * radial.slope_scale(mode, cells[e]) + slope;
                     let value = [0, 1, 2].map(|c| along * d[c] / r + turn[c]);
                     // SAFETY: the edges of this block
                     unsafe { *g.at(e) = value };

@@ -6,6 +6,7 @@
 //! sums do not depend on the number of threads.
 pub(crate) mod convolution;
 pub(crate) mod edges;
+pub(crate) mod grid;
 pub mod potential;
 pub(crate) mod radial;
 #[cfg(test)]

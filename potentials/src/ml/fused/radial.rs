@@ -1,9 +1,10 @@
 //! Radial weights of all paths and channels as piecewise polynomials of the distance, or exactly from the network.
 //!
 //! A network is linear in its last layer, so the values that enter it are interpolated: on every interval through Chebyshev-Lobatto
-//! points, whose ends are shared, so that the weights are continuous. The number of intervals is doubled until the
-//! interpolation is as good as the precision; what it missed is reported.
+//! points, whose ends are shared, so that the weights are continuous. Intervals are as wide as the precision allows
+//! ([`grid`](super::grid)); what the interpolation missed is reported.
 use super::convolution::Edges;
+use super::grid::{Grid, nodes, powers};
 use crate::ml::kernels::{Aligned, gemm};
 use crate::ml::radial::{Basis, Envelope, Network, NetworkScratch, Transform};
 use crate::simd::{Level, Real, Vector};
@@ -21,14 +22,15 @@ pub enum Mode {
 
 /// Where tables of functions that are steep or singular at short distances begin, Å; with a shorter edge everything is evaluated exactly.
 pub const START: f64 = 0.25;
-/// The most intervals.
-const MOST: usize = 2048;
-/// The highest degree of a polynomial plus one.
-const POINTS: usize = 10;
 
 /// Degree of the polynomials.
 pub const fn degree<T: Real>() -> usize {
-    if T::LANES == 8 { 9 } else { 6 }
+    if T::LANES == 8 { 8 } else { 5 }
+}
+
+/// Largest error of interpolated values relative to the largest. That of their derivatives, and so of forces, is thousands of times larger.
+const fn tolerance<T: Real>() -> f64 {
+    if T::LANES == 8 { 5e-15 } else { 1e-9 }
 }
 
 /// The radial functions of a model.
@@ -48,10 +50,15 @@ pub struct Functions {
     pub start: f64,
     /// Covalent radius of every element of the model, Å; empty when the distance is not transformed.
     pub radii: Vec<f64>,
-    /// Largest error of tables in single and in double precision, relative to the largest value that enters the last layer of a network.
-    pub accuracy: [f64; 2],
     /// By layer.
     pub layers: Vec<LayerFunctions>,
+}
+
+impl Functions {
+    /// The distance, or the largest one within the cutoff.
+    pub fn inside(&self, r: f64) -> f64 {
+        r.min(self.cutoff * (1.0 - 1e-15))
+    }
 }
 
 /// The radial functions of a layer.
@@ -88,15 +95,11 @@ pub struct Weights<T: Real> {
 pub struct Radial<T: Real> {
     /// By layer.
     pub layers: Vec<Weights<T>>,
-    /// Intervals for each pair of species.
-    pub intervals: usize,
+    grid: Grid,
     /// Pair of two species.
     pair: Vec<u32>,
+    pairs: usize,
     species: usize,
-    start: f64,
-    cutoff: f64,
-    /// Largest error of the interpolation of a hidden value, relative to the largest.
-    pub error: f64,
     /// Hidden values of all layers together: values and derivatives of an edge are twice as many.
     pub width: usize,
     model: Functions,
@@ -114,7 +117,7 @@ pub struct Exact {
 impl Exact {
     /// Calls `give(layer, values, derivatives)` with what enters the last layer of each network of some layers at a distance r for elements a and b,
     /// and after each the density and its derivative, (0, 0) where there is none.
-    fn eval(
+    pub(super) fn eval(
         &mut self,
         model: &Functions,
         layers: Range<usize>,
@@ -158,46 +161,6 @@ impl Exact {
     }
 }
 
-/// Coefficients of powers of t in [−1, 1], highest first, from values at Chebyshev-Lobatto points.
-fn powers(points: usize) -> Vec<f64> {
-    let n = points;
-    let t: Vec<f64> = nodes(n);
-    // inverse of the Vandermonde matrix: columns are Lagrange polynomials
-    let mut inverse = vec![0.0; n * n];
-    for k in 0..n {
-        let mut polynomial = vec![1.0];
-        let mut scale = 1.0;
-        for (j, tj) in t.iter().enumerate().filter(|(j, _)| *j != k) {
-            let mut next = vec![0.0; polynomial.len() + 1];
-            for (i, p) in polynomial.iter().enumerate() {
-                next[i + 1] += p;
-                next[i] -= tj * p;
-            }
-            polynomial = next;
-            scale *= t[k] - t[j];
-        }
-        for (i, p) in polynomial.iter().enumerate() {
-            inverse[(n - 1 - i) * n + k] = p / scale;
-        }
-    }
-    inverse
-}
-
-/// Where tables begin and how many intervals they have, for a number of intervals that is wanted: one of them ends where a
-/// derivative of the functions jumps.
-fn grid(model: &Functions, wanted: usize) -> (f64, usize) {
-    let start = model.start.min(0.25 * model.cutoff);
-    let Some(kink) = model.envelope.kink() else { return (start, wanted) };
-    let (rest, h) = (model.cutoff - kink, (model.cutoff - start) / wanted as f64);
-    let h = rest / (rest / h).ceil();
-    let intervals = ((model.cutoff - start) / h + 1e-6).floor();
-    (model.cutoff - intervals * h, intervals as usize)
-}
-
-fn nodes(points: usize) -> Vec<f64> {
-    (0..points).map(|k| -(std::f64::consts::PI * k as f64 / (points - 1) as f64).cos()).collect()
-}
-
 impl<T: Real> Radial<T> {
     /// Tables for the elements of the species of a system.
     pub fn new(model: Functions, of_species: &[usize], level: Level) -> Self {
@@ -216,28 +179,13 @@ impl<T: Real> Radial<T> {
         } else {
             pairs.push([0, 0]);
         }
-        let (points, tolerance) = (degree::<T>() + 1, model.accuracy[usize::from(T::LANES == 8)]);
-        let mut wanted = if T::LANES == 8 { 64 } else { 32 };
-        let (mut start, mut intervals, mut error);
-        loop {
-            (start, intervals) = grid(&model, wanted);
-            error = pairs
-                .par_iter()
-                .map(|p| Self::error(&model, *p, start, intervals, points))
-                .reduce(|| 0.0, f64::max);
-            if error <= tolerance || wanted >= MOST {
-                break;
-            }
-            wanted *= 2;
-        }
+        let grid = Grid::new(&model, &pairs, degree::<T>() + 1, tolerance::<T>());
         let mut this = Self {
             layers: Vec::new(),
-            intervals,
+            grid,
             pair,
+            pairs: pairs.len(),
             species: s,
-            start,
-            cutoff: model.cutoff,
-            error,
             width: 0,
             model,
             of_species: of_species.to_vec(),
@@ -249,52 +197,10 @@ impl<T: Real> Radial<T> {
         }
         this
     }
-    /// Largest error of interpolation relative to the largest hidden value, at points between the nodes.
-    fn error(model: &Functions, pair: [usize; 2], start: f64, intervals: usize, points: usize) -> f64 {
-        let h = (model.cutoff - start) / intervals as f64;
-        let (t, inverse) = (nodes(points), powers(points));
-        let (mut exact, all) = (Exact::default(), 0..model.layers.len());
-        let mut largest = vec![0.0f64; model.layers.len()];
-        let mut error = vec![0.0f64; model.layers.len()];
-        // intervals that cover the range; where functions are steepest, at short distances, all of them
-        let chosen = (0..intervals).filter(|c| *c < intervals / 4 || c % 8 == 0);
-        for cell in chosen {
-            let r = |t: f64| start + h * (cell as f64 + 0.5 * (t + 1.0));
-            let mut values: Vec<Vec<Vec<f64>>> = vec![Vec::new(); model.layers.len()];
-            for t in &t {
-                exact.eval(
-                    model,
-                    all.clone(),
-                    r(*t).min(model.cutoff * (1.0 - 1e-15)),
-                    pair,
-                    |l, v, _, d, f| {
-                        let mut v: Vec<f64> = v.iter().map(|v| v * f[0]).collect();
-                        v.push(d[0]);
-                        values[l].push(v);
-                    },
-                );
-            }
-            let x = 0.5 * (t[points / 2] + t[points / 2 - 1]);
-            exact.eval(model, all.clone(), r(x), pair, |l, v, _, d, f| {
-                for k in 0..=v.len() {
-                    let truth = if k < v.len() { v[k] * f[0] } else { d[0] };
-                    let mut p = 0.0;
-                    for row in inverse.chunks_exact(points) {
-                        let c: f64 = row.iter().zip(&values[l]).map(|(a, v)| a * v[k]).sum();
-                        p = p * x + c;
-                    }
-                    error[l] = error[l].max((p - truth).abs());
-                    largest[l] = largest[l].max(truth.abs());
-                }
-            });
-        }
-        error.iter().zip(&largest).map(|(e, m)| e / m.max(1e-30)).fold(0.0, f64::max)
-    }
     fn layer(&self, t: usize, pairs: &[[usize; 2]], level: Level) -> Weights<T> {
-        let (model, layer, start) = (&self.model, &self.model.layers[t], self.start);
+        let (model, layer) = (&self.model, &self.model.layers[t]);
         let width = layer.network.width();
         let points = degree::<T>() + 1;
-        let h = (model.cutoff - start) / self.intervals as f64;
         // by column in the order (path, padded channel): the output of the network
         let mut column: Vec<Option<usize>> = Vec::new();
         let mut blocks = Vec::new();
@@ -303,7 +209,7 @@ impl<T: Real> Radial<T> {
             column.extend((0..count.div_ceil(16) * 16).map(|k| (k < *count).then_some(first + k)));
         }
         let columns = column.len();
-        let cells = pairs.len() * self.intervals;
+        let cells = self.grid.intervals.len();
         let last = &layer.network.layers[layer.network.layers.len() - 1];
         let matrix =
             gemm::Matrix::<f64>::new(width, columns, |q, o| column[o].map_or(0.0, |o| last.at(q, o)));
@@ -314,11 +220,12 @@ impl<T: Real> Radial<T> {
         let place = Place(tables.as_mut_ptr(), density.as_mut_ptr());
         (0..cells).into_par_iter().for_each_init(Exact::default, |exact, cell| {
             let place = &place;
-            let pair = pairs[cell / self.intervals];
+            let interval = &self.grid.intervals[cell];
+            let pair = pairs[interval.pair as usize];
             let mut values = vec![0.0; points * (width + 1)];
             for (k, x) in nodes.iter().enumerate() {
-                let r = start + h * ((cell % self.intervals) as f64 + 0.5 * (x + 1.0));
-                exact.eval(model, t..t + 1, r.min(model.cutoff * (1.0 - 1e-15)), pair, |_, v, _, d, f| {
+                let r = model.inside(interval.distance(*x));
+                exact.eval(model, t..t + 1, r, pair, |_, v, _, d, f| {
                     for (to, v) in values[k * (width + 1)..].iter_mut().zip(v) {
                         *to = v * f[0];
                     }
@@ -370,28 +277,25 @@ impl<T: Real> Radial<T> {
     pub fn describe(&self) -> String {
         format!(
             "radial networks on {} intervals, interpolation error {:.0e} of the largest value",
-            self.intervals, self.error
+            self.grid.intervals.len().div_ceil(self.pairs),
+            self.grid.error
         )
     }
     /// Shortest distance of the tables, Å.
     pub fn start(&self) -> f64 {
-        self.start
+        self.grid.start()
     }
-    /// dt/dr: what turns derivatives of the tables into those of the distance.
-    pub fn slope_scale(&self, mode: Mode) -> f64 {
+    /// dt/dr of an interval: what turns derivatives of the tables into those of the distance.
+    pub fn slope_scale(&self, mode: Mode, cell: u32) -> f64 {
         match mode {
-            Mode::Table => 2.0 * self.intervals as f64 / (self.cutoff - self.start),
+            Mode::Table => self.grid.intervals[cell as usize].scale,
             Mode::Exact => 1.0,
         }
     }
     /// Interval and place in it of a distance between two species.
     #[inline(always)]
     pub fn locate(&self, r: f64, a: u16, b: u16) -> (u32, f64) {
-        let start = self.start;
-        let x = (r - start) * (self.intervals as f64 / (self.cutoff - start));
-        let cell = (x.max(0.0) as usize).min(self.intervals - 1);
-        let pair = self.pair[usize::from(a) * self.species + usize::from(b)];
-        (pair * self.intervals as u32 + cell as u32, 2.0 * (x - cell as f64) - 1.0)
+        self.grid.locate(r, self.pair[usize::from(a) * self.species + usize::from(b)])
     }
     /// Hidden values of all layers and then their derivatives, and by layer the densities and theirs, at a distance.
     pub fn exact(&self, exact: &mut Exact, r: f64, a: u16, b: u16, hidden: &mut [T], density: &mut [[T; 2]]) {
@@ -534,5 +438,3 @@ impl<T: Real> Weights<T> {
         [p, d]
     }
 }
-
-const _: () = assert!(degree::<f64>() < POINTS && degree::<f32>() < POINTS);

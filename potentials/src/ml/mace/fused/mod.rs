@@ -123,7 +123,6 @@ fn functions(model: &Model) -> Functions {
         on_basis: model.radial.on_basis,
         start: START,
         radii: model.radial.radii.clone(),
-        accuracy: [2e-9, 1e-12],
         layers: model.layers.iter().map(layer).collect(),
     }
 }
@@ -212,8 +211,7 @@ impl<T: Real> Kernel for Fused<T> {
             Some(zbl) => self.repulsion(zbl, r, pair, graph),
             None => (0.0, 0.0),
         };
-        let scale = self.radial.slope_scale(mode);
-        state.edges.gradients(graph, &self.angular, scale, &mut state.energies, pair);
+        state.edges.gradients(graph, &self.angular, (&self.radial, mode), &mut state.energies, pair);
         self.state = state;
         Ok((&self.state.energies, &self.state.edges.g))
     }
@@ -229,7 +227,7 @@ impl<T: Real> Fused<T> {
             _ => 16,
         };
         // not a power of two, which would put all rows into the same places of the cache
-        let stride = model.layers.iter().map(values).fold(padded, usize::max) + 16;
+        let stride = model.layers.iter().map(values).fold(padded, usize::max) + T::LANES;
         let layers: Vec<Weights<T>> = (0..model.layers.len())
             .map(|t| Weights::new(model, t, of_species, head, padded, stride))
             .collect();
@@ -675,7 +673,6 @@ impl<T: Real> Fused<T> {
         let chunks = self.padded / T::LANES;
         let h_bar = if t > 0 {
             slot.scatter.resize(chunks * h_count * h_rows * T::LANES);
-            slot.scatter.fill(T::default());
             slot.scatter.as_mut_ptr()
         } else {
             std::ptr::null_mut()

@@ -96,7 +96,6 @@ fn functions(model: &Model) -> Functions {
         on_basis: true,
         start: START,
         radii: Vec::new(),
-        accuracy: [5e-8, 1e-10],
         layers: model.layers.iter().map(layer).collect(),
     }
 }
@@ -173,8 +172,9 @@ impl<T: Real> Kernel for Fused<T> {
             };
             waves(slots, blocks, task, add);
         }
-        let scale = self.radial.slope_scale(mode);
-        state.edges.gradients(graph, &self.angular, scale, &mut state.energies, |_, _| (0.0, 0.0));
+        state
+            .edges
+            .gradients(graph, &self.angular, (&self.radial, mode), &mut state.energies, |_, _| (0.0, 0.0));
         self.state = state;
         Ok((&self.state.energies, &self.state.edges.g))
     }
@@ -436,7 +436,6 @@ impl<T: Real> Fused<T> {
         let h_count = pass.edges.sources[b].len();
         let h_bar = if t > 0 {
             slot.scatter.resize(layer.rows.iter().sum::<usize>() * h_count * T::LANES);
-            slot.scatter.fill(T::default());
             slot.scatter.as_mut_ptr()
         } else {
             std::ptr::null_mut()

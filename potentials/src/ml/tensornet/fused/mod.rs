@@ -169,7 +169,6 @@ fn functions(model: &Model) -> Functions {
         on_basis: false,
         start: 0.0,
         radii: Vec::new(),
-        accuracy: [5e-8, 1e-10],
         layers: networks.map(of).collect(),
     }
 }
@@ -579,8 +578,9 @@ impl<T: Real> Kernel for Fused<T> {
                 waves(slots, blocks, |b, slot| self.interact_backward(t, b, slot, &pass), |_, _| {});
             }
         }
-        let scale = self.radial.slope_scale(mode);
-        state.edges.gradients(graph, &self.angular, scale, &mut state.energies, |_, _| (0.0, 0.0));
+        state
+            .edges
+            .gradients(graph, &self.angular, (&self.radial, mode), &mut state.energies, |_, _| (0.0, 0.0));
         self.state = state;
         Ok((&self.state.energies, &self.state.edges.g))
     }
