@@ -382,6 +382,17 @@ fn mace_models_are_described() {
         ("chebyshev_agnesi", &["5 Chebyshev polynomials of the Agnesi transform of the distance"]),
         ("gate_none", &["readout of 4 hidden numbers (identity)"]),
         ("gaussian_soft_zbl", &["5 Gaussians of the soft transform", "pair repulsion         ZBL"]),
+        (
+            "omol",
+            &[
+                "RealAgnosticResidualNonLinearInteractionBlock, features 4x0e+4x1o+4x2e, 3 channels along edges",
+                "divided by a density, gated messages, no readout",
+                "gated messages, readout of 2 layers of 4 hidden numbers (silu)",
+                "depends on             spin multiplicity (whole numbers from 0 to 7), total charge (whole numbers from -4 to 4)",
+                "cutoff power           5 (on what the networks give)",
+            ],
+        ),
+        ("mh", &["products for all elements alike, linear readout", "second: H -2, C -3, O -4 eV"]),
     ] {
         let said = info(&data.join(format!("{name}.model.gz")));
         for word in words {
@@ -405,6 +416,51 @@ fn mace_models_are_described() {
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("weights without the description"), "{}", stderr(&output));
     assert!(!folder.path("own.safetensors").exists());
+}
+
+/// Models with gated messages run from the command line, from the published form and from Caloron's own.
+#[test]
+fn models_with_charge_and_spin_run_in_both_forms() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("potentials/tests/data/mace");
+    let frames = std::fs::read_to_string(data.join("mace.extxyz")).unwrap();
+    let lines: Vec<&str> = frames.lines().collect();
+    let folder = Folder::new("charge-and-spin");
+    for (name, head, more) in
+        [("mh", " head=second", "head = \"second\""), ("omol", "", "total_charge = -2, total_spin = 3")]
+    {
+        let start = format!("name=dilute model={name}{head} ");
+        let at = lines.iter().position(|l| l.starts_with(&start)).expect("a frame of the model");
+        let known = lines[at].split(" energy=").nth(1).and_then(|t| t.split(' ').next()).expect("an energy");
+        let known: f64 = known.parse().unwrap();
+        let structure = folder.write("a.extxyz", &(lines[at - 1..at + 9].join("\n") + "\n"));
+        let own = folder.path(&format!("{name}.safetensors"));
+        let published = data.join(format!("{name}.model.gz"));
+        let output = caloron().args(["model", "import", "-o"]).arg(&own).arg(&published).output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        let energies = [&published, &own].map(|file| {
+            let text = format!("[[potential]]\nmace = {{ file = {file:?}, precision = \"f64\", {more} }}\n");
+            let potential = folder.write("p.toml", &text);
+            let results = folder.path("out.extxyz");
+            let mut command = caloron();
+            command
+                .arg("eval")
+                .arg(&structure)
+                .arg("-p")
+                .arg(&potential)
+                .arg("--force")
+                .arg("-o")
+                .arg(&results);
+            let output = command.output().unwrap();
+            assert!(output.status.success(), "{}", stderr(&output));
+            caloron::io::read_all(&results).unwrap()[0].energy.expect("an energy")
+        });
+        assert_eq!(energies[0], energies[1], "{name}");
+        assert!((energies[0] - known).abs() < 1e-8, "{name}: {} {known}", energies[0]);
+    }
+    let potential = "mace = { file = \"omol.safetensors\", total_charge = -2, total_spin = 3 }";
+    let input = folder.write("run.toml", &input(20, potential, ""));
+    let output = caloron().arg("run").arg(&input).arg("--out").arg(folder.path("out")).output().unwrap();
+    assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));
 }
 
 #[cfg(not(feature = "cuda"))]

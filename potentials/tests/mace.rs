@@ -4,7 +4,7 @@ mod support;
 use caloron_engine::testing::reference;
 use caloron_engine::{Input, Outputs, Potential, State, System, UnitSystem};
 use caloron_potentials::ml::checkpoint;
-use caloron_potentials::ml::mace::{self, Mode, Model, Precision, Reference};
+use caloron_potentials::ml::mace::{self, Conditions, Mode, Model, Precision, Reference};
 use candle_core::{DType, Device};
 use std::path::{Path, PathBuf};
 use support::learned::{
@@ -45,17 +45,23 @@ fn candle_outputs(
     model: &Model,
     system: &System,
     state: &State,
-    head: usize,
+    conditions: Conditions,
 ) -> Outputs {
     let map = places(system, &model.elements);
-    by_candle(system, state, model.cutoff, &map, |edges| reference.forward(edges, head).unwrap().energies)
+    by_candle(system, state, model.cutoff, &map, |edges| {
+        reference.forward(edges, conditions).unwrap().energies
+    })
 }
 
-fn head(model: &Model, frame: &Frame) -> usize {
-    frame
-        .info
-        .get("head")
-        .map_or(0, |h| model.heads.iter().position(|m| m.name == *h).expect("a head of the model"))
+/// Head, total charge and spin of a frame.
+fn conditions(model: &Model, frame: &Frame) -> Conditions {
+    let head = |h: &String| model.heads.iter().position(|m| m.name == *h).expect("a head of the model");
+    let number = |key: &str| frame.info.contains_key(key).then(|| frame.number(key));
+    Conditions {
+        head: frame.info.get("head").map_or(0, head),
+        total_charge: number("total_charge"),
+        total_spin: number("total_spin"),
+    }
 }
 
 /// Energy, forces, virial by the potential.
@@ -63,12 +69,12 @@ fn by_kernels(
     model: &Model,
     system: &System,
     state: &State,
-    head: usize,
+    conditions: Conditions,
     precision: Precision,
     mode: Mode,
 ) -> Outputs {
     let map = places(system, &model.elements);
-    let mut potential = mace::potential(model, &map, head, precision).unwrap();
+    let mut potential = mace::potential(model, &map, conditions, precision).unwrap();
     potential.set_mode(mode);
     compute(&mut potential, system, state)
 }
@@ -81,7 +87,7 @@ fn kernel_golden(precision: Precision, limits: [f64; 3]) {
         // the tables are made for one set of species
         for frame in &frames {
             let (system, state) = frame.build(&species(frame));
-            let out = by_kernels(&model, &system, &state, head(&model, frame), precision, Mode::Table);
+            let out = by_kernels(&model, &system, &state, conditions(&model, frame), precision, Mode::Table);
             let d = deviations(frame, &out, *from_file);
             let force = largest_force(frame);
             // single precision is relative to the terms that cancel, whose size the virial of an atom shows
@@ -121,13 +127,14 @@ fn kernels_are_the_model_in_candle() {
             frames.iter().filter(|f| (2..=12).contains(&f.symbols.len()) && !f.name().starts_with("dimer"))
         {
             let (system, state) = frame.build(&species(frame));
-            let head = head(&model, frame);
-            let mine = by_kernels(&model, &system, &state, head, Precision::F64, Mode::Exact);
-            let other = candle_outputs(&candle, &model, &system, &state, head);
+            let conditions = conditions(&model, frame);
+            let mine = by_kernels(&model, &system, &state, conditions, Precision::F64, Mode::Exact);
+            let other = candle_outputs(&candle, &model, &system, &state, conditions);
             same(&format!("{name} {}", frame.name()), &mine, &other);
             // and the candle module as the potential that runs on devices
             let map = places(&system, &model.elements);
-            let mut on_device = mace::potential_on(&model, &map, head, Precision::F64, &Device::Cpu).unwrap();
+            let mut on_device =
+                mace::potential_on(&model, &map, conditions, Precision::F64, &Device::Cpu).unwrap();
             let other = compute(&mut on_device, &system, &state);
             same(&format!("{name} {} on a device", frame.name()), &mine, &other);
         }
@@ -135,7 +142,7 @@ fn kernels_are_the_model_in_candle() {
 }
 
 /// Options that no model of the reference data has: small models with random weights in `data/mace`, made by its `make.py` with mace-torch.
-const OPTIONS: [&str; 13] = [
+const OPTIONS: [&str; 17] = [
     "gaussian_soft_zbl",
     "chebyshev_agnesi",
     "soft_tanh",
@@ -149,6 +156,10 @@ const OPTIONS: [&str; 13] = [
     "gate_abs",
     "two_heads",
     "one_layer",
+    "edges",
+    "omol",
+    "mh",
+    "charged",
 ];
 
 fn option_path(name: &str) -> PathBuf {
@@ -171,11 +182,12 @@ fn every_form(name: &str, model: &Model, frames: &[Frame]) {
     let mut worst = [[0.0f64; 3]; 4];
     for frame in frames {
         let (system, state) = frame.build(&species(frame));
-        let head = head(model, frame);
-        let kernels =
-            |precision: Precision, mode: Mode| by_kernels(model, &system, &state, head, precision, mode);
+        let conditions = conditions(model, frame);
+        let kernels = |precision: Precision, mode: Mode| {
+            by_kernels(model, &system, &state, conditions, precision, mode)
+        };
         let exact = kernels(Precision::F64, Mode::Exact);
-        let by_candle = candle_outputs(&candle, model, &system, &state, head);
+        let by_candle = candle_outputs(&candle, model, &system, &state, conditions);
         same(&format!("{name} {}", frame.name()), &exact, &by_candle);
         let all =
             [by_candle, exact, kernels(Precision::F64, Mode::Table), kernels(Precision::F32, Mode::Table)];
@@ -262,23 +274,26 @@ fn chebyshev_models_say_that_forces_differ() {
 
 #[test]
 fn candle_models_are_differentiable_in_their_weights() {
-    for (name, frame, head) in [
-        ("correlation_4", 0, 0),
-        ("density", 2, 0),
-        ("gaussian_soft_zbl", 2, 0),
-        ("two_heads", 2, 1),
-        ("plain", 1, 0),
+    for (name, frame) in [
+        ("correlation_4", 0),
+        ("density", 2),
+        ("gaussian_soft_zbl", 2),
+        ("two_heads", 5),
+        ("plain", 1),
+        ("edges", 0),
+        ("omol", 2),
+        ("mh", 5),
+        ("charged", 2),
     ] {
         let model = option(name);
-        let (system, state) = {
-            let frame = &option_frames(name)[frame];
-            frame.build(&species(frame))
-        };
+        let frame = &option_frames(name)[frame];
+        let (system, state) = frame.build(&species(frame));
         let map = places(&system, &model.elements);
+        let conditions = conditions(&model, frame);
         let candle = Reference::new(model.clone(), DType::F64, &Device::Cpu).unwrap();
         with_edges(&system, &state, model.cutoff, &map, |_, edges, _| {
             differentiable_in_weights(name, candle.weights(), || {
-                candle.forward(edges, head).unwrap().energies.sum_all().unwrap()
+                candle.forward(edges, conditions).unwrap().energies.sum_all().unwrap()
             });
         });
     }
@@ -288,11 +303,27 @@ fn candle_models_are_differentiable_in_their_weights() {
 fn parts_that_are_not_supported_are_named() {
     let frame = &option_frames("plain")[2];
     let (system, _) = frame.build(&species(frame));
-    let mut file = checkpoint::load(option_path("plain")).unwrap();
-    let modules = file.hyper_parameters["modules"].as_object_mut().unwrap();
-    modules["interactions.1"]["edge_irreps"] = serde_json::json!("3x0e+3x1o+3x2e");
-    let e = Model::new(&file).unwrap_err().to_string();
-    assert!(e.contains("edge_irreps") && e.contains("3x0e+3x1o+3x2e"), "{e}");
+    let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+    for (model, module, key, value, said) in [
+        ("plain", "interactions.1", "edge_irreps", "\"3x0e+3x1o+3x2e\"", "edges of degrees [0, 1, 2]"),
+        ("plain", "interactions.1", "edge_irreps", "\"3x0e+2x1o\"", "3x0e+2x1o"),
+        ("plain", "interactions.0", "class", "\"mace.modules.blocks.AttBlock\"", "interaction `AttBlock`"),
+        ("plain", "readouts.1", "class", "\"mace.modules.blocks.OtherBlock\"", "readout `OtherBlock`"),
+        ("omol", "joint_embedding.embedders", "order", "[\"elec_temp\"]", "`elec_temp`"),
+        ("omol", "joint_embedding.specs", "", r#"{ "total_spin": { "per": "node" } }"#, "for every node"),
+        ("omol", "interactions.1.conv_tp_weights.net.2", "class", "\"torch.nn.Tanh\"", "`Tanh`"),
+        ("omol", "interactions.1.equivariant_nonlin", "_act_gate", "\"torch.tanh\"", "Tanh"),
+        ("mh", "interactions.1.equivariant_nonlin.act_scalars.acts.0", "f", "\"torch.tanh\"", "Tanh"),
+    ] {
+        let mut file = checkpoint::load(option_path(model)).unwrap();
+        let modules = file.hyper_parameters["modules"].as_object_mut().unwrap();
+        match module.strip_suffix(".specs") {
+            Some(module) => modules[module]["specs"] = json(value),
+            None => modules[module][key] = json(value),
+        }
+        let e = Model::new(&file).unwrap_err().to_string();
+        assert!(e.contains(said), "{model}, {module}: {e}");
+    }
     // an activation of another name, of no name, and none at all
     for (change, said) in [
         (
@@ -317,6 +348,46 @@ fn parts_that_are_not_supported_are_named() {
     assert!(e.to_string().contains("no head `secnd`"), "{e}");
 }
 
+/// A model that depends on charge and spin wants both, within what it knows; another wants neither.
+#[test]
+fn charge_and_spin_are_stated_where_they_matter() {
+    let frame = &option_frames("omol")[1];
+    let (system, state) = frame.build(&species(frame));
+    let build = |name: &str, more: &str| {
+        let text = format!("[mace]\nfile = {:?}\n{more}", option_path(name));
+        try_potential(&system, UnitSystem::Physical, &text)
+    };
+    for (name, more, key, said) in [
+        ("omol", "total_spin = 1", "mace.total_charge", "depends on the total charge"),
+        ("omol", "total_charge = 0", "mace.total_spin", "depends on the spin multiplicity"),
+        ("omol", "total_charge = 5\ntotal_spin = 1", "mace.total_charge", "whole numbers from -4 to 4"),
+        ("omol", "total_charge = 0\ntotal_spin = 8", "mace.total_spin", "whole numbers from 0 to 7"),
+        ("charged", "total_charge = 0\ntotal_spin = 1", "mace.total_spin", "not trained with a spin"),
+        ("plain", "total_charge = 0", "mace.total_charge", "not trained with a total charge"),
+    ] {
+        let e = build(name, more).err().expect("it is accepted");
+        assert_eq!(e.key, key, "{name}, {more}");
+        assert!(e.to_string().contains(said), "{name}, {more}: {e}");
+    }
+    let mut potential = build("omol", "total_charge = -2\ntotal_spin = 3\nprecision = \"f64\"").unwrap();
+    let d = deviations(frame, &compute(potential.as_mut(), &system, &state), false);
+    check("omol", frame, &d, [1e-9, 1e-8, 1e-10], 1.0);
+    let said = potential.describe().join("\n");
+    assert!(said.contains("total charge -2, spin multiplicity 3"), "{said}");
+}
+
+/// Where the cutoff multiplies the radial functions but not the biases behind them, energies jump at it, and the log says so.
+#[test]
+fn jumps_at_the_cutoff_are_said() {
+    let said = |on_basis: bool| {
+        let mut model = option("charged");
+        model.radial.on_basis = on_basis;
+        let conditions = Conditions { total_charge: Some(1.0), ..0.into() };
+        mace::potential(&model, &[0], conditions, Precision::F64).unwrap().describe().join("\n")
+    };
+    assert!(said(true).contains("energies jump") && !said(false).contains("energies jump"));
+}
+
 fn candle_golden(select: impl Fn(&str) -> bool, most_atoms: usize) {
     let mut seen = 0;
     for (name, ending, from_file) in MODELS.iter().filter(|m| select(m.0)) {
@@ -326,7 +397,7 @@ fn candle_golden(select: impl Fn(&str) -> bool, most_atoms: usize) {
         let mut worst = [0.0f64; 3];
         for frame in frames.iter().filter(|f| f.symbols.len() <= most_atoms && f.number("n_edges") > 0.0) {
             let (system, state) = frame.build(&species(frame));
-            let out = candle_outputs(&candle, &model, &system, &state, head(&model, frame));
+            let out = candle_outputs(&candle, &model, &system, &state, conditions(&model, frame));
             let d = deviations(frame, &out, *from_file);
             check(name, frame, &d, [1e-9, 1e-8, 1e-10], 0.01 * largest_force(frame));
             for k in 0..3 {
@@ -368,6 +439,15 @@ fn potentials_conform() {
         let (system, state) = frame.build(&species(frame));
         let map = places(&system, &model.elements);
         conforms(name, &system, &state, |precision| mace::potential(&model, &map, 0, precision).unwrap());
+    }
+    for (name, frame) in [("edges", 0), ("omol", 1), ("omol", 2), ("mh", 4), ("mh", 5)] {
+        let (model, frame) = (option(name), &option_frames(name)[frame]);
+        let (system, state) = frame.build(&species(frame));
+        let map = places(&system, &model.elements);
+        let conditions = conditions(&model, frame);
+        conforms(name, &system, &state, |precision| {
+            mace::potential(&model, &map, conditions, precision).unwrap()
+        });
     }
 }
 

@@ -151,16 +151,35 @@ fn mace(file: &ModelFile) -> Result<Summary, Fault> {
         if let Ok(model) = &understood
             && let Some(layer) = model.layers.get(t)
         {
-            words.push(match &layer.division {
+            let interaction = &layer.interaction;
+            if interaction.edge_channels != model.channels {
+                words.push(format!("{} channels along edges", interaction.edge_channels));
+            }
+            words.push(match &interaction.division {
                 mace::model::Division::Constant(n) => format!("sums over neighbours divided by {n}"),
-                mace::model::Division::Density(_) => "sums over neighbours divided by a density".to_owned(),
+                mace::model::Division::Density { .. } => {
+                    "sums over neighbours divided by a density".to_owned()
+                }
             });
+            if interaction.gate.is_some() {
+                words.push("gated messages".to_owned());
+            }
+            if layer.products.iter().all(|p| p.agnostic) && model.elements.len() > 1 {
+                words.push("products for all elements alike".to_owned());
+            }
             words.push(match &layer.readout {
                 None => "no readout".to_owned(),
-                Some(mace::model::Readout::Linear(_)) => "linear readout".to_owned(),
-                Some(mace::model::Readout::Network(w, f, _)) => {
-                    format!("readout of {} hidden numbers ({})", w.outputs, format!("{f:?}").to_lowercase())
-                }
+                Some(mace::model::Readout(network)) => match network.layers.len() {
+                    1 => "linear readout".to_owned(),
+                    n => {
+                        let activation = format!("{:?}", network.activation).to_lowercase();
+                        let layers = if n > 2 { format!("{} layers of ", n - 1) } else { String::new() };
+                        format!(
+                            "readout of {layers}{} hidden numbers ({activation})",
+                            network.layers[0].outputs
+                        )
+                    }
+                },
             });
         }
         details.push(("interaction", format!("{}: {}", t + 1, words.join(", "))));
@@ -190,6 +209,12 @@ fn mace(file: &ModelFile) -> Result<Summary, Fault> {
         details.push(("radial functions", format!("{} {kind} of {of}", model.radial.basis.len())));
         let place = if model.radial.on_basis { "on the functions" } else { "on what the networks give" };
         details.push(("cutoff power", format!("{} ({place})", model.radial.power)));
+    }
+    if let Ok(model) = &understood
+        && let Some(joint) = &model.joint
+    {
+        let words: Vec<String> = joint.inputs.iter().map(|(q, e)| format!("{q} ({})", e.range())).collect();
+        details.push(("depends on", words.join(", ")));
     }
     if file.tensors.contains_key("pair_repulsion_fn.a_exp") {
         details.push(("pair repulsion", "ZBL".to_owned()));

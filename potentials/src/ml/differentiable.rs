@@ -1,7 +1,7 @@
 //! What the candle forms of equivariant models share: the readable form of a model, differentiable with respect to edge vectors and
 //! weights, which the fused kernels are tested against. Tensors of features are (atoms or edges, 2l + 1, C).
 use super::equivariant::Activation;
-use super::radial::{Dense, Network};
+use super::radial::{Dense, Network, PairNetwork};
 use candle_core::{DType, Device, Result, Tensor, Var};
 use std::collections::BTreeMap;
 
@@ -46,6 +46,10 @@ impl Variables {
         for (k, b) in network.biases.iter().enumerate() {
             self.add(&format!("{prefix}.{k}.bias"), &[1, b.len()], b)?;
         }
+        for (k, norm) in network.norms.iter().enumerate() {
+            self.add(&format!("{prefix}.{k}.norm.scale"), &[1, norm.scale.len()], &norm.scale)?;
+            self.add(&format!("{prefix}.{k}.norm.shift"), &[1, norm.shift.len()], &norm.shift)?;
+        }
         Ok(())
     }
     pub(crate) fn weight(&self, name: String) -> &Tensor {
@@ -59,17 +63,51 @@ impl Variables {
     }
     /// A network whose matrices were added with [`Variables::network`], for rows x.
     pub(crate) fn run(&self, prefix: &str, network: &Network, x: &Tensor) -> Result<Tensor> {
+        self.run_with(prefix, network, x, None)
+    }
+    /// The same with rows that are added to the outputs of the first layer.
+    fn run_with(&self, prefix: &str, network: &Network, x: &Tensor, added: Option<Tensor>) -> Result<Tensor> {
         let mut x = x.clone();
         for k in 0..network.layers.len() {
             x = x.matmul(self.weight(format!("{prefix}.{k}")))?;
             if network.biases.len() > k {
                 x = x.broadcast_add(self.weight(format!("{prefix}.{k}.bias")))?;
             }
+            if let Some(added) = added.as_ref().filter(|_| k == 0) {
+                x = (x + added)?;
+            }
+            if let Some(norm) = network.norms.get(k) {
+                let centred = x.broadcast_sub(&x.mean_keepdim(1)?)?;
+                let width = (centred.sqr()?.mean_keepdim(1)? + norm.epsilon)?.sqrt()?;
+                let weight = |what: &str| self.weight(format!("{prefix}.{k}.norm.{what}"));
+                x = centred.broadcast_div(&width)?.broadcast_mul(weight("scale"))?;
+                x = x.broadcast_add(weight("shift"))?;
+            }
             if k + 1 < network.layers.len() {
                 x = activate(network.activation, &x)?;
             }
         }
         Ok(x)
+    }
+    pub(crate) fn pair_network(&mut self, prefix: &str, network: &PairNetwork) -> Result<()> {
+        self.network(prefix, &network.network)?;
+        for (k, w) in network.elements.iter().flatten().enumerate() {
+            self.matrix(&format!("{prefix}.elements.{k}"), w)?;
+        }
+        Ok(())
+    }
+    /// A network whose matrices were added with [`Variables::pair_network`], for a row of every edge and the elements of its receiver and
+    /// sender.
+    pub(crate) fn run_pairs(
+        &self,
+        prefix: &str,
+        network: &PairNetwork,
+        x: &Tensor,
+        elements: [&Tensor; 2],
+    ) -> Result<Tensor> {
+        let row = |k: usize| self.weight(format!("{prefix}.elements.{k}")).index_select(elements[k], 0);
+        let added = if network.elements.is_some() { Some((row(0)? + row(1)?)?) } else { None };
+        self.run_with(prefix, &network.network, x, added)
     }
     /// Messages of a path: `h` (edges, 2l₁ + 1, C) with harmonics `y` (edges, 2l₂ + 1) and weights (edges, C) to (edges, 2l₃ + 1, C).
     pub(crate) fn couple(

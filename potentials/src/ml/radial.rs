@@ -224,15 +224,80 @@ impl Transform {
     }
 }
 
-/// A network: x ← activation(x W + b) for all layers but the last, x W for the last.
+/// A network: x ← activation(norm(x W + b)) for all layers but the last, x W + b for the last.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Network {
     /// Weights with the normalisation in them.
     pub layers: Vec<Dense>,
-    /// b of all layers but the last; empty without.
+    /// b of all layers, or of all but the last; empty without.
     pub biases: Vec<Vec<f64>>,
+    /// Normalisations of all layers but the last; empty without.
+    pub norms: Vec<LayerNorm>,
     /// The hidden activation; its constant is part of the weights that follow it.
     pub activation: Activation,
+}
+
+/// y = scale (x − ⟨x⟩)/√(⟨(x − ⟨x⟩)²⟩ + ε) + shift, means over the channels of a layer.
+/// Ba, Kiros and Hinton, arXiv:1607.06450.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerNorm {
+    /// Factor of each channel.
+    pub scale: Vec<f64>,
+    /// What is added to it.
+    pub shift: Vec<f64>,
+    /// ε.
+    pub epsilon: f64,
+}
+
+impl LayerNorm {
+    /// Normalises values with their derivatives.
+    fn apply(&self, x: &mut [f64], dx: &mut [f64]) {
+        let n = x.len() as f64;
+        let (mean, dmean) = (x.iter().sum::<f64>() / n, dx.iter().sum::<f64>() / n);
+        x.iter_mut().for_each(|v| *v -= mean);
+        dx.iter_mut().for_each(|d| *d -= dmean);
+        let variance = x.iter().map(|v| v * v).sum::<f64>() / n;
+        let inverse = 1.0 / (variance + self.epsilon).sqrt();
+        // d(1/√(var + ε)) = −⟨x dx⟩/√(var + ε)³
+        let slope = x.iter().zip(&*dx).map(|(v, d)| v * d).sum::<f64>() / n * inverse * inverse;
+        for (k, (v, d)) in x.iter_mut().zip(dx).enumerate() {
+            *d = self.scale[k] * inverse * (*d - *v * slope);
+            *v = self.scale[k] * inverse * *v + self.shift[k];
+        }
+    }
+}
+
+/// A network of radial functions, to whose first layer the elements of a pair of atoms may add.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PairNetwork {
+    /// The network.
+    pub network: Network,
+    /// What the elements of receiver and sender add to the outputs of the first layer, (elements, outputs) each.
+    pub elements: Option<[Dense; 2]>,
+}
+
+impl From<Network> for PairNetwork {
+    fn from(network: Network) -> Self {
+        Self { network, elements: None }
+    }
+}
+
+impl PairNetwork {
+    /// As [`Network::width`].
+    pub fn width(&self) -> usize {
+        self.network.width()
+    }
+    /// As [`Network::hidden`], for the elements of receiver and sender.
+    pub fn hidden<'a>(
+        &self,
+        x: &[f64],
+        dx: &[f64],
+        pair: [usize; 2],
+        scratch: &'a mut NetworkScratch,
+    ) -> (&'a [f64], &'a [f64]) {
+        let added = self.elements.as_ref().map(|e| [e[0].row(pair[0]), e[1].row(pair[1])]);
+        self.network.hidden_with(x, dx, added, scratch)
+    }
 }
 
 /// A matrix, row-major, rows are inputs.
@@ -251,6 +316,15 @@ impl Dense {
     #[inline]
     pub fn at(&self, input: usize, output: usize) -> f64 {
         self.values[input * self.outputs + output]
+    }
+    /// What an input adds to the outputs.
+    pub fn row(&self, input: usize) -> &[f64] {
+        &self.values[input * self.outputs..(input + 1) * self.outputs]
+    }
+    /// `count` outputs from a first one.
+    pub fn columns(&self, first: usize, count: usize) -> Self {
+        let values = (0..self.inputs).flat_map(|i| self.row(i)[first..first + count].iter().copied());
+        Self { inputs: self.inputs, outputs: count, values: values.collect() }
     }
     /// This times a number.
     pub fn scaled(mut self, by: f64) -> Self {
@@ -297,19 +371,43 @@ pub struct NetworkScratch {
 }
 
 impl Network {
-    /// Number of inputs of the last layer.
+    /// Number of values that enter the last layer: its inputs, and a one for its bias.
     pub fn width(&self) -> usize {
-        self.layers.last().map_or(0, |l| l.inputs)
+        self.layers.last().map_or(0, |l| l.inputs) + usize::from(self.ends_in_bias())
     }
     /// Number of outputs.
     pub fn outputs(&self) -> usize {
         self.layers.last().map_or(0, |l| l.outputs)
+    }
+    fn ends_in_bias(&self) -> bool {
+        !self.layers.is_empty() && self.biases.len() == self.layers.len()
+    }
+    /// Weight of the last layer from a value of [`Network::hidden`] to an output.
+    ///
+    /// # Panics
+    /// Without layers.
+    pub fn last(&self, value: usize, output: usize) -> f64 {
+        let k = self.layers.len() - 1;
+        if value == self.layers[k].inputs {
+            return self.biases[k][output];
+        }
+        self.layers[k].at(value, output)
     }
     /// What enters the last layer, with its derivative, for inputs x with derivatives dx.
     pub fn hidden<'a>(
         &self,
         x: &[f64],
         dx: &[f64],
+        scratch: &'a mut NetworkScratch,
+    ) -> (&'a [f64], &'a [f64]) {
+        self.hidden_with(x, dx, None, scratch)
+    }
+    /// The same with rows that are added to the outputs of the first layer.
+    fn hidden_with<'a>(
+        &self,
+        x: &[f64],
+        dx: &[f64],
+        added: Option<[&[f64]; 2]>,
         scratch: &'a mut NetworkScratch,
     ) -> (&'a [f64], &'a [f64]) {
         let NetworkScratch { a: [a, da], b: [b, db] } = scratch;
@@ -319,8 +417,12 @@ impl Network {
         da.extend_from_slice(dx);
         for (k, layer) in self.layers[..self.layers.len().saturating_sub(1)].iter().enumerate() {
             layer.apply(a, da, b, db);
-            if let Some(bias) = self.biases.get(k) {
-                b.iter_mut().zip(bias).for_each(|(v, b)| *v += b);
+            let added = added.iter().flatten().copied().filter(|_| k == 0);
+            for row in self.biases.get(k).map(Vec::as_slice).into_iter().chain(added) {
+                b.iter_mut().zip(row).for_each(|(v, b)| *v += b);
+            }
+            if let Some(norm) = self.norms.get(k) {
+                norm.apply(b, db);
             }
             for (v, d) in b.iter_mut().zip(db.iter_mut()) {
                 let (f, slope) = self.activation.eval(*v);
@@ -330,7 +432,58 @@ impl Network {
             std::mem::swap(a, b);
             std::mem::swap(da, db);
         }
+        if self.ends_in_bias() {
+            a.push(1.0);
+            da.push(0.0);
+        }
         (a, da)
+    }
+    /// The outputs for inputs x.
+    pub fn values(&self, x: &[f64]) -> Vec<f64> {
+        let mut scratch = NetworkScratch::default();
+        let (h, _) = self.hidden(x, &vec![0.0; x.len()], &mut scratch);
+        let output = |o| h.iter().enumerate().map(|(q, h)| h * self.last(q, o)).sum();
+        (0..self.outputs()).map(output).collect()
+    }
+    /// The only output and its derivative with respect to what the first layer gives, `x`, into which the derivative is written. Without
+    /// normalisations.
+    pub fn from_first(&self, x: &mut [f64], scratch: &mut NetworkScratch) -> f64 {
+        let NetworkScratch { a: [slopes, values], b: [next, back] } = scratch;
+        let bias = |k: usize, y: &mut [f64]| {
+            for (v, b) in y.iter_mut().zip(self.biases.get(k).map_or(&[][..], Vec::as_slice)) {
+                *v += b;
+            }
+        };
+        values.clear();
+        values.extend_from_slice(x);
+        bias(0, values);
+        slopes.clear();
+        for (k, layer) in self.layers.iter().enumerate().skip(1) {
+            next.clear();
+            next.resize(layer.outputs, 0.0);
+            for (i, v) in values.iter().enumerate() {
+                let (f, slope) = self.activation.eval(*v);
+                slopes.push(slope);
+                for (y, w) in next.iter_mut().zip(layer.row(i)) {
+                    *y += f * w;
+                }
+            }
+            bias(k, next);
+            std::mem::swap(values, next);
+        }
+        let value = values.first().copied().unwrap_or(0.0);
+        back.clear();
+        back.push(1.0);
+        for layer in self.layers.iter().skip(1).rev() {
+            next.clear();
+            let first = slopes.len() - layer.inputs;
+            for (i, slope) in slopes.drain(first..).enumerate() {
+                next.push(slope * layer.row(i).iter().zip(&*back).map(|(w, g)| w * g).sum::<f64>());
+            }
+            std::mem::swap(back, next);
+        }
+        x.copy_from_slice(back);
+        value
     }
 }
 
@@ -397,25 +550,72 @@ mod tests {
         assert!((polynomial_cutoff(0.0, 5.0, 5.0).0 - 1.0).abs() < 1e-15);
     }
 
+    fn dense(inputs: usize, outputs: usize) -> Dense {
+        let values = (0..inputs * outputs).map(|k| ((k * 31 % 17) as f64 - 8.0) / 12.0).collect();
+        Dense { inputs, outputs, values }
+    }
+
     #[test]
     fn networks_have_derivatives() {
-        let dense = |inputs: usize, outputs: usize| Dense {
-            inputs,
-            outputs,
-            values: (0..inputs * outputs).map(|k| ((k * 31 % 17) as f64 - 8.0) / 12.0).collect(),
-        };
-        let network = Network {
+        let biases = vec![vec![0.3, -0.2, 0.1, 0.0, 0.7], vec![-0.4, 0.2, 0.9, 0.1]];
+        let plain = Network {
             layers: vec![dense(2, 5), dense(5, 4), dense(4, 3)],
-            biases: vec![vec![0.3, -0.2, 0.1, 0.0, 0.7], vec![-0.4, 0.2, 0.9, 0.1]],
+            biases: biases.clone(),
+            norms: Vec::new(),
             activation: Activation::Silu,
         };
-        let of = |r: f64| {
-            let mut scratch = NetworkScratch::default();
-            let (h, dh) = network.hidden(&[r, r * r], &[1.0, 2.0 * r], &mut scratch);
-            (h.to_vec(), dh.to_vec())
+        let norm = |n: usize| LayerNorm {
+            scale: (0..n).map(|k| 0.7 + 0.2 * k as f64).collect(),
+            shift: (0..n).map(|k| 0.3 - 0.1 * k as f64).collect(),
+            epsilon: 1e-5,
         };
-        for n in 0..4 {
-            assert!((slope(|r| of(r).0[n], 0.7) - of(0.7).1[n]).abs() < 1e-9);
+        let full = Network {
+            biases: biases.into_iter().chain([vec![0.2, -0.6, 0.5]]).collect(),
+            norms: vec![norm(5), norm(4)],
+            ..plain.clone()
+        };
+        assert_eq!((plain.width(), full.width(), full.last(4, 1)), (4, 5, -0.6));
+        let pair = PairNetwork { network: full.clone(), elements: Some([dense(2, 5), dense(3, 5)]) };
+        for network in [plain.into(), full.into(), pair] {
+            let of = |r: f64| {
+                let mut scratch = NetworkScratch::default();
+                let (h, dh) = network.hidden(&[r, r * r], &[1.0, 2.0 * r], [1, 2], &mut scratch);
+                (h.to_vec(), dh.to_vec())
+            };
+            for n in 0..network.network.width() {
+                assert!((slope(|r| of(r).0[n], 0.7) - of(0.7).1[n]).abs() < 1e-9);
+            }
+        }
+    }
+
+    #[test]
+    fn the_value_of_a_network_has_a_gradient() {
+        let network = |layers: Vec<Dense>, biases: Vec<Vec<f64>>| Network {
+            layers,
+            biases,
+            norms: Vec::new(),
+            activation: Activation::Silu,
+        };
+        let three = vec![dense(2, 3), dense(3, 4), dense(4, 1)];
+        let biases = vec![vec![0.1, -0.3, 0.2], vec![0.4, 0.0, -0.1, 0.3], vec![0.8]];
+        for (network, x) in [
+            (network(vec![dense(2, 1)], Vec::new()), vec![0.4]),
+            (network(vec![dense(2, 3), dense(3, 1)], Vec::new()), vec![0.4, -1.1, 0.7]),
+            (network(three, biases), vec![0.4, -1.1, 0.7]),
+        ] {
+            let of = |x: &[f64]| {
+                let mut g = x.to_vec();
+                (network.from_first(&mut g, &mut NetworkScratch::default()), g)
+            };
+            let gradient = of(&x).1;
+            for (k, g) in gradient.iter().enumerate() {
+                let at = |v: f64| {
+                    let mut x = x.clone();
+                    x[k] = v;
+                    of(&x).0
+                };
+                assert!((slope(at, x[k]) - g).abs() < 1e-9, "{k}");
+            }
         }
     }
 }

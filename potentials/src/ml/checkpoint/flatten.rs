@@ -173,6 +173,8 @@ impl<'a> Reader<'a> {
         let Some(entries) = arena.dict(attributes) else { return Ok(()) };
         let class = arena.class(id).unwrap_or("").to_owned();
         let mut own = Map::new();
+        // the weights behind a dictionary of modules may depend on the order of what it gives, which JSON does not keep
+        let dictionary = class.ends_with(".ModuleDict");
         own.insert("class".to_owned(), Value::String(class));
         for &(key, value) in entries {
             let Some(key) = arena.text(key) else { continue };
@@ -193,7 +195,12 @@ impl<'a> Reader<'a> {
                     }
                 }
                 "_modules" => {
-                    for &(name, child) in arena.dict(value).unwrap_or(&[]) {
+                    let children = arena.dict(value).unwrap_or(&[]);
+                    if dictionary {
+                        let names = children.iter().filter_map(|(name, _)| arena.text(*name));
+                        own.insert("order".to_owned(), names.map(Value::from).collect());
+                    }
+                    for &(name, child) in children {
                         if let Some(name) = arena.text(name) {
                             self.module(child, &join(path, name), depth + 1, modules)?;
                         }

@@ -54,5 +54,5 @@ pub(crate) fn network(
             Fault::Content(format!("the radial network `{module}` should give {outputs} numbers"))
         });
     }
-    Ok(Network { layers, biases: Vec::new(), activation })
+    Ok(Network { layers, biases: Vec::new(), norms: Vec::new(), activation })
 }

@@ -6,7 +6,7 @@
 use super::convolution::Edges;
 use super::grid::{Grid, nodes, powers};
 use crate::ml::kernels::{Aligned, gemm};
-use crate::ml::radial::{Basis, Envelope, Network, NetworkScratch, Transform};
+use crate::ml::radial::{Basis, Envelope, NetworkScratch, PairNetwork, Transform};
 use crate::simd::{Level, Real, Vector};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -65,11 +65,18 @@ impl Functions {
 #[derive(Clone, Debug)]
 pub struct LayerFunctions {
     /// Weights of all paths from the basis.
-    pub network: Network,
+    pub network: PairNetwork,
     /// First output of the network for each path, and how many channels it has.
     pub paths: Vec<[usize; 2]>,
-    /// Weights of the density that the sum over neighbours is divided by.
-    pub density: Option<Vec<f64>>,
+    /// ρ, whose tanh(ρ²) is the density that the sum over neighbours is divided by.
+    pub density: Option<PairNetwork>,
+}
+
+impl LayerFunctions {
+    /// Whether they differ between pairs of elements, and between the two orders of a pair.
+    fn by_elements(&self) -> bool {
+        [Some(&self.network), self.density.as_ref()].iter().flatten().any(|n| n.elements.is_some())
+    }
 }
 
 /// Radial weights of one layer.
@@ -82,8 +89,6 @@ pub struct Weights<T: Real> {
     blocks: Vec<usize>,
     /// Density: (interval, power).
     density: Option<Vec<T>>,
-    /// Its weights.
-    density_exact: Vec<f64>,
     /// Number of hidden values.
     width: usize,
     cells: usize,
@@ -96,7 +101,7 @@ pub struct Radial<T: Real> {
     /// By layer.
     pub layers: Vec<Weights<T>>,
     grid: Grid,
-    /// Pair of two species.
+    /// Pair of the species of receiver and sender.
     pair: Vec<u32>,
     pairs: usize,
     species: usize,
@@ -115,8 +120,8 @@ pub struct Exact {
 }
 
 impl Exact {
-    /// Calls `give(layer, values, derivatives)` with what enters the last layer of each network of some layers at a distance r for elements a and b,
-    /// and after each the density and its derivative, (0, 0) where there is none.
+    /// Calls `give(layer, values, derivatives)` with what enters the last layer of each network of some layers at a distance r for elements
+    /// a of the receiver and b of the sender, and after each the density and its derivative, (0, 0) where there is none.
     pub(super) fn eval(
         &mut self,
         model: &Functions,
@@ -148,14 +153,17 @@ impl Exact {
         let factor = if model.on_basis { [1.0, 0.0] } else { [cut, dcut] };
         for (t, layer) in model.layers.iter().enumerate().take(layers.end).skip(layers.start) {
             let mut density = [0.0; 2];
-            if let Some(w) = &layer.density {
-                let v: f64 = w.iter().zip(&*basis).map(|(w, b)| w * b).sum();
-                let d: f64 = w.iter().zip(&*slopes).map(|(w, b)| w * b).sum();
+            if let Some(network) = &layer.density {
+                let (h, dh) = network.hidden(basis, slopes, [a, b], scratch);
+                let sum = |h: &[f64]| -> f64 {
+                    h.iter().enumerate().map(|(q, h)| network.network.last(q, 0) * h).sum()
+                };
+                let (v, d) = (sum(h), sum(dh));
                 let tanh = (v * v).tanh();
                 let slope = (1.0 - tanh * tanh) * 2.0 * v * d;
                 density = [tanh * factor[0], slope * factor[0] + tanh * factor[1]];
             }
-            let (h, dh) = layer.network.hidden(basis, slopes, scratch);
+            let (h, dh) = layer.network.hidden(basis, slopes, [a, b], scratch);
             give(t, h, dh, density, factor);
         }
     }
@@ -165,14 +173,17 @@ impl<T: Real> Radial<T> {
     /// Tables for the elements of the species of a system.
     pub fn new(model: Functions, of_species: &[usize], level: Level) -> Self {
         let s = of_species.len();
-        let by_pair = model.transform != Transform::None;
+        let ordered = model.layers.iter().any(LayerFunctions::by_elements);
+        let by_pair = ordered || model.transform != Transform::None;
         let mut pairs = Vec::new();
         let mut pair = vec![0; s * s];
         if by_pair {
             for a in 0..s {
-                for b in a..s {
+                for b in if ordered { 0 } else { a }..s {
                     pair[a * s + b] = pairs.len() as u32;
-                    pair[b * s + a] = pairs.len() as u32;
+                    if !ordered {
+                        pair[b * s + a] = pairs.len() as u32;
+                    }
                     pairs.push([of_species[a], of_species[b]]);
                 }
             }
@@ -199,7 +210,8 @@ impl<T: Real> Radial<T> {
     }
     fn layer(&self, t: usize, pairs: &[[usize; 2]], level: Level) -> Weights<T> {
         let (model, layer) = (&self.model, &self.model.layers[t]);
-        let width = layer.network.width();
+        let network = &layer.network.network;
+        let width = network.width();
         let points = degree::<T>() + 1;
         // by column in the order (path, padded channel): the output of the network
         let mut column: Vec<Option<usize>> = Vec::new();
@@ -210,9 +222,8 @@ impl<T: Real> Radial<T> {
         }
         let columns = column.len();
         let cells = self.grid.intervals.len();
-        let last = &layer.network.layers[layer.network.layers.len() - 1];
-        let matrix =
-            gemm::Matrix::<f64>::new(width, columns, |q, o| column[o].map_or(0.0, |o| last.at(q, o)));
+        let last = |q: usize, o: Option<usize>| o.map_or(0.0, |o| network.last(q, o));
+        let matrix = gemm::Matrix::<f64>::new(width, columns, |q, o| last(q, column[o]));
         let (nodes, inverse) = (nodes(points), powers(points));
         let mut tables = Aligned::<T>::zeros(columns * cells * points);
         let dense = layer.density.is_some();
@@ -255,18 +266,17 @@ impl<T: Real> Radial<T> {
                 }
             }
         });
-        let mut network = Aligned::<T>::zeros(columns * width);
+        let mut exact = Aligned::<T>::zeros(columns * width);
         for (k, o) in column.iter().enumerate() {
             for q in 0..width {
                 let at = (k / T::LANES * width + q) * T::LANES + k % T::LANES;
-                network[at] = T::from_f64(o.map_or(0.0, |o| last.at(q, o)));
+                exact[at] = T::from_f64(last(q, *o));
             }
         }
         Weights {
             tables,
-            network,
+            network: exact,
             density: dense.then_some(density),
-            density_exact: layer.density.clone().unwrap_or_default(),
             blocks,
             width,
             cells,
@@ -292,7 +302,7 @@ impl<T: Real> Radial<T> {
             Mode::Exact => 1.0,
         }
     }
-    /// Interval and place in it of a distance between two species.
+    /// Interval and place in it of a distance, for the species of receiver and sender.
     #[inline(always)]
     pub fn locate(&self, r: f64, a: u16, b: u16) -> (u32, f64) {
         self.grid.locate(r, self.pair[usize::from(a) * self.species + usize::from(b)])
@@ -419,10 +429,6 @@ impl<T: Real> Weights<T> {
                 }
             }
         }
-    }
-    /// True when the sum over neighbours is divided by a density.
-    pub fn has_density(&self) -> bool {
-        self.density.is_some() || !self.density_exact.is_empty()
     }
     /// Density of an edge and its derivative, from tables.
     #[inline]

@@ -2,9 +2,10 @@
 //!
 //! It is what the fused kernels are tested against, and what a trainer starts from. It stores every edge and channel, so it
 //! is for hundreds of atoms. Tensors of features are (atoms or edges, 2l + 1, C).
-use super::model::{Division, Layer, Model, Product, Readout, Skip};
+use super::model::{Conditions, Division, Encoding, Interaction, Model, Product, Readout, Skip};
 pub use crate::ml::differentiable::Edges;
 use crate::ml::differentiable::{Variables, activate, envelope, harmonics, rows};
+use crate::ml::equivariant::Activation;
 use crate::ml::radial::{Basis, Dense, Transform};
 use candle_core::{DType, Device, Result, Tensor, Var};
 use std::collections::BTreeMap;
@@ -25,6 +26,14 @@ pub struct Stages {
     pub energies: Tensor,
 }
 
+/// The ends of the edges, (edges).
+struct Ends {
+    receivers: Tensor,
+    senders: Tensor,
+    /// Elements of receivers and senders.
+    elements: [Tensor; 2],
+}
+
 impl Reference {
     /// The model on a device.
     ///
@@ -34,18 +43,41 @@ impl Reference {
         let mut this = Self { model, variables: Variables::new(dtype, device) };
         let (model, variables) = (&this.model, &mut this.variables);
         variables.matrix("embedding", &model.embedding)?;
+        if let Some(joint) = &model.joint {
+            for (k, (_, encoding)) in joint.inputs.iter().enumerate() {
+                match encoding {
+                    Encoding::Category { table, .. } => variables.matrix(&format!("joint.{k}"), table)?,
+                    Encoding::Network(network) => variables.network(&format!("joint.{k}"), network)?,
+                }
+            }
+            variables.matrix("joint.project", &joint.project)?;
+            if let Some(w) = &joint.readout {
+                variables.matrix("joint.readout", w)?;
+            }
+        }
         for (t, layer) in model.layers.iter().enumerate() {
-            for (k, w) in layer.up.iter().enumerate() {
+            let interaction = &layer.interaction;
+            for (k, w) in interaction.up.iter().enumerate() {
                 variables.matrix(&format!("{t}.up.{k}"), w)?;
             }
-            variables.network(&format!("{t}.network"), &layer.network)?;
-            for (k, p) in layer.paths.iter().enumerate() {
+            variables.pair_network(&format!("{t}.network"), &interaction.network)?;
+            for (k, p) in interaction.paths.iter().enumerate() {
                 variables.matrix(&format!("{t}.path.{k}"), &p.linear)?;
             }
-            if let Division::Density(w) = &layer.division {
-                variables.add(&format!("{t}.density"), &[w.len(), 1], w)?;
+            if let Division::Density { network, offset, slope } = &interaction.division {
+                variables.pair_network(&format!("{t}.density"), network)?;
+                variables.add(&format!("{t}.density.offset"), &[1], &[*offset])?;
+                variables.add(&format!("{t}.density.slope"), &[1], &[*slope])?;
             }
-            let skips: Vec<(usize, &Vec<Dense>)> = match &layer.skip {
+            if let Some(gate) = &interaction.gate {
+                for (k, w) in gate.residual.iter().enumerate() {
+                    variables.matrix(&format!("{t}.residual.{k}"), w)?;
+                }
+                for (l, w) in gate.linear.iter().enumerate() {
+                    variables.matrix(&format!("{t}.gated.{l}"), w)?;
+                }
+            }
+            let skips: Vec<(usize, &Vec<Dense>)> = match &interaction.skip {
                 Skip::Residual(map) => map.iter().map(|(l, m)| (*l, m)).collect(),
                 Skip::Message(list) => list.iter().enumerate().collect(),
             };
@@ -56,18 +88,14 @@ impl Reference {
             }
             for p in &layer.products {
                 for (k, order) in p.orders.iter().enumerate() {
-                    let shape = [model.elements.len(), order.count, model.channels];
+                    let elements = if p.agnostic { 1 } else { model.elements.len() };
+                    let shape = [elements, order.count, model.channels];
                     variables.add(&format!("{t}.product.{}.{k}", p.l), &shape, &order.weights)?;
                 }
                 variables.matrix(&format!("{t}.product.{}.linear", p.l), &p.linear)?;
             }
-            match &layer.readout {
-                Some(Readout::Linear(w)) => variables.matrix(&format!("{t}.readout.0"), w)?,
-                Some(Readout::Network(w1, _, w2)) => {
-                    variables.matrix(&format!("{t}.readout.0"), w1)?;
-                    variables.matrix(&format!("{t}.readout.1"), w2)?;
-                }
-                None => {}
+            if let Some(Readout(network)) = &layer.readout {
+                variables.network(&format!("{t}.readout"), network)?;
             }
         }
         Ok(this)
@@ -76,12 +104,13 @@ impl Reference {
     pub fn weights(&self) -> &BTreeMap<String, Var> {
         &self.variables.all
     }
-    /// The model on a geometry with at least one edge, with the head of the given number.
+    /// The model on a geometry with at least one edge, under conditions that it knows: a head, or more.
     ///
     /// # Errors
-    /// When candle fails.
-    pub fn forward(&self, edges: &Edges<'_>, head: usize) -> Result<Stages> {
-        let model = &self.model;
+    /// When candle fails, or the model does not know the conditions.
+    pub fn forward(&self, edges: &Edges<'_>, conditions: impl Into<Conditions>) -> Result<Stages> {
+        let (model, conditions) = (&self.model, conditions.into());
+        let head = conditions.head;
         let (receivers, senders) =
             (self.variables.indices(edges.receivers)?, self.variables.indices(edges.senders)?);
         let species = self.variables.indices(edges.elements)?;
@@ -90,32 +119,30 @@ impl Reference {
         let unit = edges.vectors.neg()?.broadcast_div(&r)?;
         let harmonics = harmonics(&unit, self.model.lmax)?;
         let (basis, cutoff) = self.basis(&r, edges)?;
-        let mut features =
-            vec![self.variables.weight("embedding".to_owned()).index_select(&species, 0)?.unsqueeze(1)?];
-        let mut sum = self.zbl(&r, edges, &receivers)?;
+        let ends = Ends {
+            elements: [species.index_select(&receivers, 0)?, species.index_select(&senders, 0)?],
+            receivers,
+            senders,
+        };
+        let start = self.embedding(&species, &conditions)?;
+        let mut features = vec![start.unsqueeze(1)?];
+        let mut sum = self.zbl(&r, edges, &ends.receivers)?;
         let mut stages = Stages { messages: Vec::new(), features: Vec::new(), energies: sum.clone() };
         for (t, layer) in model.layers.iter().enumerate() {
-            let messages = self.convolution(
-                t,
-                layer,
-                &features,
-                &harmonics,
-                &basis,
-                &cutoff,
-                edges,
-                (&receivers, &senders),
-            )?;
+            let interaction = &layer.interaction;
+            let radial = [&basis, &cutoff];
+            let messages = self.convolution(t, interaction, &features, &harmonics, radial, edges, &ends)?;
             let all = Tensor::cat(&messages, 1)?;
             let mut next = Vec::new();
             for product in &layer.products {
                 let b = self.contraction(t, product, &all, &species)?;
                 let mut h = rows(&b, self.variables.weight(format!("{t}.product.{}.linear", product.l)))?;
-                if let Skip::Residual(map) = &layer.skip
+                if let Skip::Residual(map) = &interaction.skip
                     && map.contains_key(&product.l)
                 {
-                    let k = layer.input.iter().position(|l| *l == product.l).unwrap_or(0);
+                    let k = interaction.input.iter().position(|l| *l == product.l).unwrap_or(0);
                     let skip = format!("{t}.skip.{}", product.l);
-                    h = (h + self.by_element(&features[k], &skip, edges.elements)?)?;
+                    h = (h + self.by_element(&features[k], &skip, edges.elements, map[&product.l].len())?)?;
                 }
                 next.push(h);
             }
@@ -129,7 +156,34 @@ impl Reference {
         let head = &model.heads[head];
         let own: Vec<f64> = edges.elements.iter().map(|z| head.atomic_energies[*z as usize]).collect();
         stages.energies = (((sum * head.scale)? + head.shift)? + self.variables.constant(&own, &[nodes])?)?;
+        if model.joint.as_ref().is_some_and(|j| j.readout.is_some()) {
+            let w = self.variables.weight("joint.readout".to_owned()).narrow(1, conditions.head, 1)?;
+            stages.energies = (stages.energies + start.matmul(&w.contiguous()?)?.squeeze(1)?)?;
+        }
         Ok(stages)
+    }
+    /// Scalars before the first layer, (nodes, C).
+    fn embedding(&self, species: &Tensor, conditions: &Conditions) -> Result<Tensor> {
+        let v = &self.variables;
+        let own = v.weight("embedding".to_owned()).index_select(species, 0)?;
+        let Some(joint) = &self.model.joint else { return Ok(own) };
+        let mut rows = Vec::new();
+        for (k, (quantity, encoding)) in joint.inputs.iter().enumerate() {
+            let unknown =
+                || candle_core::Error::Msg(format!("the {quantity} is not one that the model knows"));
+            let x = quantity.of(conditions).ok_or_else(unknown)?;
+            rows.push(match encoding {
+                Encoding::Category { offset, table } => {
+                    let row = Encoding::row(*offset, table, x).ok_or_else(unknown)?;
+                    v.weight(format!("joint.{k}")).narrow(0, row, 1)?
+                }
+                Encoding::Network(network) => {
+                    v.run(&format!("joint.{k}"), network, &v.constant(&[x], &[1, 1])?)?
+                }
+            });
+        }
+        let row = Tensor::cat(&rows, 1)?.matmul(v.weight("joint.project".to_owned()))?;
+        own.broadcast_add(&activate(Activation::Silu, &row)?)
     }
     /// Radial functions, (edges, B), and the cutoff, (edges, 1).
     fn basis(&self, r: &Tensor, edges: &Edges<'_>) -> Result<(Tensor, Tensor)> {
@@ -180,8 +234,11 @@ impl Reference {
         let functions = if radial.on_basis { functions.broadcast_mul(&cutoff)? } else { functions };
         Ok((functions, cutoff))
     }
-    /// Σ over the elements of what the matrix of each does to its nodes.
-    fn by_element(&self, x: &Tensor, prefix: &str, elements: &[u32]) -> Result<Tensor> {
+    /// What the only matrix does to all nodes, or Σ over the elements of what that of each does to its own.
+    fn by_element(&self, x: &Tensor, prefix: &str, elements: &[u32], count: usize) -> Result<Tensor> {
+        if count == 1 {
+            return rows(x, self.variables.weight(format!("{prefix}.0")));
+        }
         let mut sum = None;
         let mut present = elements.to_vec();
         present.sort_unstable();
@@ -202,38 +259,39 @@ impl Reference {
     fn convolution(
         &self,
         t: usize,
-        layer: &Layer,
+        layer: &Interaction,
         features: &[Tensor],
         harmonics: &Tensor,
-        basis: &Tensor,
-        cutoff: &Tensor,
+        [basis, cutoff]: [&Tensor; 2],
         edges: &Edges<'_>,
-        (receivers, senders): (&Tensor, &Tensor),
+        ends: &Ends,
     ) -> Result<Vec<Tensor>> {
-        let (c, nodes) = (self.model.channels, edges.elements.len());
-        let mut weights = self.variables.run(&format!("{t}.network"), &layer.network, basis)?;
-        if !self.model.radial.on_basis {
+        let (v, on_basis) = (&self.variables, self.model.radial.on_basis);
+        let (e, nodes) = (layer.edge_channels, edges.elements.len());
+        let elements = [&ends.elements[0], &ends.elements[1]];
+        let mut weights = v.run_pairs(&format!("{t}.network"), &layer.network, basis, elements)?;
+        if !on_basis {
             weights = weights.broadcast_mul(cutoff)?;
         }
-        let up: Vec<Tensor> = features
+        let up: Vec<Tensor> = layer
+            .sent
             .iter()
             .enumerate()
-            .map(|(k, h)| rows(h, self.variables.weight(format!("{t}.up.{k}")))?.index_select(senders, 0))
+            .map(|(k, l)| {
+                let place = layer.input.iter().position(|i| i == l).unwrap_or(0);
+                rows(&features[place], v.weight(format!("{t}.up.{k}")))
+            })
             .collect::<Result<_>>()?;
+        let sent: Vec<Tensor> = up.iter().map(|h| h.index_select(&ends.senders, 0)).collect::<Result<_>>()?;
         let mut sums: Vec<Option<Tensor>> = vec![None; self.model.lmax + 1];
         for (k, path) in layer.paths.iter().enumerate() {
             let [_, d2, d3] = path.degrees.map(|l| 2 * l + 1);
             let y = harmonics.narrow(1, path.degrees[1] * path.degrees[1], d2)?;
-            let message = self.variables.couple(
-                path.degrees,
-                &path.coupling,
-                &up[path.input],
-                &y,
-                &weights.narrow(1, k * c, c)?,
-            )?;
-            let zero = Tensor::zeros((nodes, d3, c), self.variables.dtype, &self.variables.device)?;
-            let message = zero.index_add(receivers, &message, 0)?;
-            let mixed = rows(&message, self.variables.weight(format!("{t}.path.{k}")))?;
+            let message =
+                v.couple(path.degrees, &path.coupling, &sent[path.input], &y, &weights.narrow(1, k * e, e)?)?;
+            let zero = Tensor::zeros((nodes, d3, e), v.dtype, &v.device)?;
+            let message = zero.index_add(&ends.receivers, &message, 0)?;
+            let mixed = rows(&message, v.weight(format!("{t}.path.{k}")))?;
             let slot = &mut sums[path.degrees[2]];
             *slot = Some(match slot.take() {
                 None => mixed,
@@ -241,30 +299,49 @@ impl Reference {
             });
         }
         let divisor = match &layer.division {
-            Division::Constant(n) => {
-                Tensor::full(*n, (nodes, 1, 1), &self.variables.device)?.to_dtype(self.variables.dtype)?
-            }
-            Division::Density(_) => {
-                let mut d = basis.matmul(self.variables.weight(format!("{t}.density")))?.sqr()?.tanh()?;
-                if !self.model.radial.on_basis {
+            Division::Constant(n) => Tensor::full(*n, (nodes, 1, 1), &v.device)?.to_dtype(v.dtype)?,
+            Division::Density { network, .. } => {
+                let name = format!("{t}.density");
+                let mut d = v.run_pairs(&name, network, basis, elements)?.sqr()?.tanh()?;
+                if !on_basis {
                     d = (d * cutoff)?;
                 }
-                let zero = Tensor::zeros((nodes, 1), self.variables.dtype, &self.variables.device)?;
-                (zero.index_add(receivers, &d.contiguous()?, 0)? + 1.0)?.unsqueeze(2)?
+                let zero = Tensor::zeros((nodes, 1), v.dtype, &v.device)?;
+                let density = zero.index_add(&ends.receivers, &d.contiguous()?, 0)?;
+                let density = density.broadcast_mul(v.weight(format!("{name}.slope")))?;
+                density.broadcast_add(v.weight(format!("{name}.offset")))?.unsqueeze(2)?
             }
         };
         let mut messages = Vec::new();
         for (l, sum) in sums.into_iter().enumerate() {
             let sum = match sum {
                 Some(sum) => sum.broadcast_div(&divisor)?,
-                None => Tensor::zeros((nodes, 2 * l + 1, c), self.variables.dtype, &self.variables.device)?,
+                None => Tensor::zeros((nodes, 2 * l + 1, self.model.channels), v.dtype, &v.device)?,
             };
-            messages.push(match layer.skip {
-                Skip::Message(_) => self.by_element(&sum, &format!("{t}.skip.{l}"), edges.elements)?,
+            messages.push(match &layer.skip {
+                Skip::Message(skip) => {
+                    self.by_element(&sum, &format!("{t}.skip.{l}"), edges.elements, skip[l].len())?
+                }
                 Skip::Residual(_) => sum,
             });
         }
-        Ok(messages)
+        match &layer.gate {
+            Some(_) => self.gate(t, layer, &up, messages),
+            None => Ok(messages),
+        }
+    }
+    /// The non-linear end of a convolution.
+    fn gate(&self, t: usize, layer: &Interaction, up: &[Tensor], mut x: Vec<Tensor>) -> Result<Vec<Tensor>> {
+        let (v, c) = (&self.variables, self.model.channels);
+        for (k, l) in layer.sent.iter().enumerate() {
+            x[*l] = (&x[*l] + rows(&up[k], v.weight(format!("{t}.residual.{k}")))?)?;
+        }
+        let scalars = x[0].clone();
+        x[0] = activate(Activation::Silu, &scalars.narrow(2, 0, c)?)?;
+        for (l, x) in x.iter_mut().enumerate().skip(1) {
+            *x = x.broadcast_mul(&activate(Activation::Sigmoid, &scalars.narrow(2, l * c, c)?)?)?;
+        }
+        x.iter().enumerate().map(|(l, x)| rows(x, v.weight(format!("{t}.gated.{l}")))).collect()
     }
     /// Σ_k W_k Σ u (product of components), (nodes, 2l + 1, C).
     fn contraction(&self, t: usize, product: &Product, a: &Tensor, species: &Tensor) -> Result<Tensor> {
@@ -297,8 +374,10 @@ impl Reference {
             }
             let u = self.variables.constant(&u, &[d * order.count, used.len()])?;
             let coupled = u.matmul(&powers)?.reshape((d, order.count, nodes, c))?;
-            let w =
-                self.variables.weight(format!("{t}.product.{}.{k}", product.l)).index_select(species, 0)?;
+            let mut w = self.variables.weight(format!("{t}.product.{}.{k}", product.l)).clone();
+            if !product.agnostic {
+                w = w.index_select(species, 0)?;
+            }
             let w = w.transpose(0, 1)?.contiguous()?.unsqueeze(0)?;
             let term = coupled.broadcast_mul(&w)?.sum(1)?;
             sum = Some(match sum {
@@ -311,18 +390,25 @@ impl Reference {
             None => Tensor::zeros((nodes, d, c), self.variables.dtype, &self.variables.device),
         }
     }
+    /// Energies of the nodes, (nodes), from their scalars.
     fn readout(&self, t: usize, readout: &Readout, x: &Tensor, head: usize) -> Result<Tensor> {
-        let first = self.variables.weight(format!("{t}.readout.0"));
-        match readout {
-            Readout::Linear(_) => x.matmul(&first.narrow(1, head, 1)?.contiguous()?)?.squeeze(1),
-            Readout::Network(w, f, _) => {
-                let n = w.outputs / self.model.heads.len();
-                let hidden = activate(*f, &x.matmul(&first.narrow(1, head * n, n)?.contiguous()?)?)?;
-                let last = self.variables.weight(format!("{t}.readout.1"));
-                let last = last.narrow(0, head * n, n)?.narrow(1, head, 1)?.contiguous()?;
-                hidden.matmul(&last)?.squeeze(1)
+        let (Readout(network), heads) = (readout, self.model.heads.len());
+        let mut x = x.clone();
+        for (k, w) in network.layers.iter().enumerate() {
+            let own = w.outputs / heads;
+            let mut weight = self.variables.weight(format!("{t}.readout.{k}")).narrow(1, head * own, own)?;
+            if k > 0 {
+                let before = w.inputs / heads;
+                weight = weight.narrow(0, head * before, before)?;
+                x = activate(network.activation, &x)?;
+            }
+            x = x.matmul(&weight.contiguous()?)?;
+            if network.biases.len() > k {
+                let bias = self.variables.weight(format!("{t}.readout.{k}.bias"));
+                x = x.broadcast_add(&bias.narrow(1, head * own, own)?)?;
             }
         }
+        x.squeeze(1)
     }
     /// Nuclear repulsion, (nodes).
     fn zbl(&self, r: &Tensor, edges: &Edges<'_>, receivers: &Tensor) -> Result<Tensor> {

@@ -11,18 +11,6 @@ use std::collections::BTreeMap;
 /// Room for the components of all results together, 49 of them: a power of two, so that places are checked by a mask.
 const RESULTS: usize = 64;
 
-/// Multiplies rows of a block by a number for each node.
-pub fn scale_rows<T: Real>(x: &mut [T], rows: Rows, lmax: usize, stride: usize, factors: &[T]) {
-    for l in 0..=lmax {
-        for (n, factor) in factors.iter().enumerate() {
-            let first = rows.row(l * l, 2 * l + 1, n) * stride;
-            for v in &mut x[first..first + (2 * l + 1) * stride] {
-                *v = *v * *factor;
-            }
-        }
-    }
-}
-
 /// No first factor.
 const ONE: u16 = u16::MAX;
 

@@ -1,4 +1,5 @@
 //! The kernels against the candle module at every stage, in double precision.
+use super::layer::offset;
 use super::*;
 use crate::ml::checkpoint;
 use crate::ml::fused::scene::{ForCandle, Scene, assert_energies};
@@ -13,6 +14,10 @@ fn every_stage_is_that_of_the_candle_module() {
         "density.model.gz",
         "correlation_4.model.gz",
         "features_3.model.gz",
+        "edges.model.gz",
+        "omol.model.gz",
+        "mh.model.gz",
+        "charged.model.gz",
         "models/a_tiny.model",
         "models/e_density_agnesi_zbl.model.gz",
         "models/f_three_layers.model.gz",
@@ -28,14 +33,15 @@ fn every_stage_is_that_of_the_candle_module() {
             model.elements.iter().take(3).map(|z| elements::symbol(*z).unwrap()).collect();
         let graph = Scene::new(&symbols, [5.1, 5.4, 5.6]).graph(model.cutoff);
         let map: Vec<usize> = (0..symbols.len()).collect();
-        let mut fused = Fused::<f64>::new(&model, &map, 0);
+        let conditions = Conditions { head: 0, total_charge: Some(-1.0), total_spin: Some(2.0) };
+        let mut fused = Fused::<f64>::new(&model, &map, conditions).unwrap();
         fused.set_mode(Mode::Exact);
         let (energies, g) = fused.evaluate(&graph, true).unwrap();
         let (energies, g) = (energies.to_vec(), g.to_vec());
 
         let for_candle = ForCandle::new(&graph, &map);
         let candle = Reference::new(model.clone(), DType::F64, &Device::Cpu).unwrap();
-        let stages = candle.forward(&for_candle.edges(), 0).unwrap();
+        let stages = candle.forward(&for_candle.edges(), conditions).unwrap();
 
         let (nodes, channels) = (graph.nodes(), model.channels);
         let all = Rows { nodes, start: 0 };
@@ -46,7 +52,7 @@ fn every_stage_is_that_of_the_candle_module() {
             assert_eq!(expected.len(), nodes * width * channels, "{name}: {what}");
             let scale = expected.iter().fold(1e-3f64, |s, x| s.max(x.abs()));
             for (k, expected) in expected.chunks_exact(channels).enumerate() {
-                let row = (all.row(at, width, 0) + k) * fused.stride;
+                let row = (all.row(at, width, 0) + k) * fused.stride();
                 for (a, b) in from[row..row + channels].iter().zip(expected) {
                     assert!((a - b).abs() < 1e-11 * scale, "{name}: {what}, row {k}: {a} {b} of {scale}");
                 }

@@ -84,7 +84,7 @@ struct Pass<'a, T: Real> {
 /// The radial functions of a model.
 fn functions(model: &Model) -> Functions {
     let layer = |l: &super::model::Layer| LayerFunctions {
-        network: l.network.clone(),
+        network: l.network.clone().into(),
         paths: l.paths.iter().map(|p| [p.first, p.linear.inputs]).collect(),
         density: None,
     };

@@ -148,16 +148,18 @@ fn functions(model: &Model) -> Functions {
     let embedding = Network {
         layers: vec![together, diagonal(f, EMBEDDED)],
         biases: vec![model.distance.iter().flat_map(|map| map.bias.iter().copied()).collect()],
+        norms: Vec::new(),
         activation: Activation::Identity,
     };
     let layer = |layer: &super::model::Layer| Network {
         layers: layer.radial.iter().map(|map| map.matrix.clone()).chain([diagonal(f, [1.0; 3])]).collect(),
         biases: layer.radial.iter().map(|map| map.bias.clone()).collect(),
+        norms: Vec::new(),
         activation: model.activation,
     };
     let networks = std::iter::once(embedding).chain(model.layers.iter().map(layer));
-    let of = |network| LayerFunctions {
-        network,
+    let of = |network: Network| LayerFunctions {
+        network: network.into(),
         paths: (0..3).map(|part| [part * f, f]).collect(),
         density: None,
     };
@@ -195,7 +197,7 @@ impl<T: Real> Fused<T> {
         let stride = padded + 16;
         let functions = functions(model);
         let own: Vec<Vec<f64>> =
-            functions.layers.iter().map(|l| at_zero(&functions.basis, &l.network)).collect();
+            functions.layers.iter().map(|l| at_zero(&functions.basis, &l.network.network)).collect();
         let row = |values: &[f64], to: &mut [T]| {
             for (to, v) in to.iter_mut().zip(values) {
                 *to = T::from_f64(*v);
