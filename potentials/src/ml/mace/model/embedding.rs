@@ -193,11 +193,14 @@ impl Reader<'_> {
                 "categorical" => {
                     let offset = match spec("offset") {
                         None => 0,
-                        Some(offset) => offset.as_i64().ok_or_else(|| {
-                            Fault::Unsupported(format!(
-                                "the offset {offset} of `{name}`, which is no whole number"
-                            ))
-                        })?,
+                        Some(offset) => {
+                            let known = offset.as_i64().filter(|o| (-1_000_000..=1_000_000).contains(o));
+                            known.ok_or_else(|| {
+                                Fault::Unsupported(format!(
+                                    "the offset {offset} of `{name}`, which is no whole number of a million at most"
+                                ))
+                            })?
+                        }
                     };
                     let table = self.file.tensor(&format!("{encoder}.weight"))?;
                     let &[rows, columns] = table.shape() else {
