@@ -240,7 +240,7 @@ impl Values<'_> {
     fn weights(&self, largest: &[f64]) -> Vec<f64> {
         let (mut out, mut at) = (Vec::with_capacity(largest.len()), 0);
         for layer in &self.model.layers {
-            let width = layer.network.width();
+            let width = layer.network.network.width();
             let most = largest[at..at + width].iter().copied().fold(1e-30, f64::max);
             out.extend(std::iter::repeat_n(1.0 / most, width));
             out.push(1.0);
@@ -261,7 +261,12 @@ mod tests {
     fn functions() -> Functions {
         let frequencies: Vec<f64> = (1..5).map(|n| f64::from(n) * std::f64::consts::PI / 5.0).collect();
         let last = Dense { inputs: 4, outputs: 1, values: vec![1.0; 4] };
-        let network = Network { layers: vec![last], biases: Vec::new(), activation: Activation::Identity };
+        let network = Network {
+            layers: vec![last],
+            biases: Vec::new(),
+            norms: Vec::new(),
+            activation: Activation::Identity,
+        };
         Functions {
             cutoff: 5.0,
             basis: Basis::Bessel { frequencies, prefactor: 0.6 },
@@ -270,7 +275,7 @@ mod tests {
             on_basis: true,
             start: 0.25,
             radii: Vec::new(),
-            layers: vec![LayerFunctions { network, paths: vec![[0, 1]], density: None }],
+            layers: vec![LayerFunctions { network: network.into(), paths: vec![[0, 1]], density: None }],
         }
     }
 
